@@ -1,1 +1,5 @@
-//! x
+//! cardproof verifies bank cards in front of pluggable vendors.
+
+pub mod config;
+pub mod domain;
+pub mod provider;

@@ -1,0 +1,4 @@
+//! What the operator decides.
+
+pub mod providers;
+pub mod secret;

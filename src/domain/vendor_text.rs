@@ -1,0 +1,242 @@
+//! Text that a vendor sent. It is never trusted: a vendor may echo what it was asked.
+
+use std::fmt;
+
+use super::question::Question;
+
+/// The longest vendor text that is given to a caller, in characters.
+const MAX_MESSAGE_CHARS: usize = 200;
+/// The longest bank name that is believed, in characters.
+const MAX_BANK_NAME_CHARS: usize = 64;
+/// A run of this many digits could be a card number.
+const CARD_LIKE_DIGITS: usize = 13;
+/// A run of this many digits has no place in a bank's name.
+const BANK_NAME_DIGITS: usize = 6;
+
+/// Whether a vendor's text is free of the question's own values and of anything like a card
+/// number, with separators between the digits or without.
+#[must_use]
+pub fn is_clean(text: &str, question: &Question) -> bool {
+    if longest_digit_run(text) >= CARD_LIKE_DIGITS {
+        return false;
+    }
+    let folded = text.to_uppercase();
+    let compact: String = folded.chars().filter(|c| c.is_alphanumeric()).collect();
+    !question.expose_values().any(|value| {
+        let value = value.to_uppercase();
+        let value_compact: String = value.chars().filter(|c| c.is_alphanumeric()).collect();
+        folded.contains(&value)
+            || (!value_compact.is_empty()
+                && value_compact.bytes().any(|byte| byte.is_ascii_digit())
+                && compact.contains(&value_compact))
+    })
+}
+
+/// The longest run of digits, with blanks and hyphens between digits not ending a run.
+fn longest_digit_run(text: &str) -> usize {
+    let mut longest = 0;
+    let mut run = 0;
+    for character in text.chars() {
+        match character {
+            digit if digit.is_numeric() => run += 1,
+            ' ' | '-' | '\u{a0}' if run > 0 => {}
+            _ => run = 0,
+        }
+        longest = longest.max(run);
+    }
+    longest
+}
+
+/// A vendor's code or request id: at most `MAX` of `[A-Za-z0-9._-]`, or empty.
+#[derive(Clone, PartialEq, Eq, Default)]
+pub struct VendorToken<const MAX: usize>(Box<str>);
+
+impl<const MAX: usize> VendorToken<MAX> {
+    /// Keeps what a vendor sent if it has the form of a token and says nothing about the question;
+    /// anything else becomes empty.
+    #[must_use]
+    pub fn screened(raw: &str, question: &Question) -> Self {
+        if Self::well_formed(raw) && is_clean(raw, question) {
+            Self(raw.into())
+        } else {
+            Self::default()
+        }
+    }
+
+    /// Keeps a text of our own, or one that was screened before it was stored.
+    #[must_use]
+    pub fn trusted(raw: &str) -> Self {
+        if Self::well_formed(raw) {
+            Self(raw.into())
+        } else {
+            Self::default()
+        }
+    }
+
+    fn well_formed(raw: &str) -> bool {
+        raw.len() <= MAX
+            && raw
+                .bytes()
+                .all(|byte| byte.is_ascii_alphanumeric() || matches!(byte, b'.' | b'_' | b'-'))
+    }
+
+    /// The token; empty where there is none.
+    #[must_use]
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+impl<const MAX: usize> fmt::Debug for VendorToken<MAX> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+/// A vendor's text for its code.
+#[derive(Clone, PartialEq, Eq, Default)]
+pub enum ProviderMessage {
+    /// The vendor sent none, or one that had to be dropped.
+    #[default]
+    None,
+    /// A phrase of the vendor's own table: may be stored.
+    Known(&'static str),
+    /// Any other text, clipped and cleaned: for this caller only, never stored or logged.
+    Other(Box<str>),
+}
+
+impl ProviderMessage {
+    /// Reads a vendor's text. `known` finds it in the vendor's table.
+    #[must_use]
+    pub fn screened(
+        raw: &str,
+        question: &Question,
+        known: impl FnOnce(&str) -> Option<&'static str>,
+    ) -> Self {
+        let text = raw.trim();
+        if text.is_empty() || !is_clean(text, question) {
+            return Self::None;
+        }
+        if let Some(phrase) = known(text) {
+            return Self::Known(phrase);
+        }
+        let clipped: String = text
+            .chars()
+            .filter(|character| !character.is_control())
+            .take(MAX_MESSAGE_CHARS)
+            .collect();
+        Self::Other(clipped.into())
+    }
+
+    /// The text for the caller; empty where there is none.
+    #[must_use]
+    pub fn as_str(&self) -> &str {
+        match self {
+            Self::None => "",
+            Self::Known(phrase) => phrase,
+            Self::Other(text) => text,
+        }
+    }
+
+    /// What of it may be stored.
+    #[must_use]
+    pub fn storable(&self) -> Self {
+        match self {
+            Self::Known(phrase) => Self::Known(phrase),
+            Self::None | Self::Other(_) => Self::None,
+        }
+    }
+}
+
+impl fmt::Debug for ProviderMessage {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::None => f.write_str("None"),
+            Self::Known(phrase) => write!(f, "Known({phrase:?})"),
+            Self::Other(_) => f.write_str("Other(***)"),
+        }
+    }
+}
+
+/// A bank's name as a vendor sent it: at most 64 characters without 6 digits in a row and without
+/// a value of the question, or empty.
+#[must_use]
+pub fn bank_name(raw: &str, question: &Question) -> String {
+    let text = raw.trim();
+    let believable = text.chars().count() <= MAX_BANK_NAME_CHARS
+        && longest_digit_run(text) < BANK_NAME_DIGITS
+        && !text.chars().any(char::is_control)
+        && is_clean(text, question);
+    if believable {
+        text.to_owned()
+    } else {
+        String::new()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use rstest::rstest;
+
+    use super::*;
+    use crate::domain::{
+        CardNumber, Identity, IdentityType, PersonName, Phone, Verification, question::Proof,
+    };
+
+    fn question() -> Question {
+        let today = jiff::civil::date(2026, 6, 1);
+        let identity =
+            Identity::parse(IdentityType::ResidentId, "11010519491231002X", today).unwrap();
+        Question::Verify(Verification {
+            card: CardNumber::parse("622202000012").unwrap(),
+            name: PersonName::parse("Wei Xiaobao").unwrap(),
+            proof: Proof::IdentityAndPhone(identity, Phone::parse("13800138000").unwrap()),
+        })
+    }
+
+    #[rstest]
+    #[case("Authentication passed", true)]
+    #[case("card 622202000012 refused", false)]
+    #[case("card 6222 0200 0012 refused", false)]
+    #[case("card 6222.0200.0012 refused", false)]
+    #[case("WEI XIAOBAO is unknown", false)]
+    #[case("id 11010519491231002x", false)]
+    #[case("phone +86 138-0013-8000", false)]
+    #[case("some other 1234567890123", false)]
+    #[case("some other 1234 5678 9012 3", false)]
+    #[case("ticket 123456789012", true)]
+    fn cleanliness(#[case] text: &str, #[case] clean: bool) {
+        assert_eq!(is_clean(text, &question()), clean);
+    }
+
+    #[test]
+    fn tokens_keep_their_form() {
+        let question = question();
+        let keep = |raw| {
+            VendorToken::<16>::screened(raw, &question)
+                .as_str()
+                .to_owned()
+        };
+        assert_eq!(keep("-21"), "-21");
+        assert_eq!(keep("0 OK"), "");
+        assert_eq!(keep("12345678901234567"), "");
+        assert_eq!(keep("622202000012"), "");
+    }
+
+    #[test]
+    fn other_text_is_clipped_and_never_stored() {
+        let message = ProviderMessage::screened(&"x\u{7}".repeat(300), &question(), |_| None);
+        assert_eq!(message.as_str(), "x".repeat(200));
+        assert_eq!(message.storable(), ProviderMessage::None);
+        assert!(!format!("{message:?}").contains('x'));
+    }
+
+    #[test]
+    fn bank_names_have_no_long_numbers() {
+        let question = question();
+        assert_eq!(bank_name(" 工商银行 ", &question), "工商银行");
+        assert_eq!(bank_name("工商银行 622202", &question), "");
+        assert_eq!(bank_name("95588", &question), "95588");
+        assert_eq!(bank_name(&"行".repeat(65), &question), "");
+    }
+}
