@@ -1,0 +1,52 @@
+# Two commands carry the house: `cargo run --release` serves, `make test` proves.
+# Everything here calls a script or a single cargo command, so that nothing is hidden in make.
+
+.DEFAULT_GOAL := help
+MAKEFLAGS += --no-print-directory
+SUITE ?=
+
+.PHONY: help
+help: ## this list
+	@printf 'cardproof: the commands of this repository\n\n'
+	@awk 'BEGIN { FS = ":.*## " } \
+	    /^##@ / { printf "\n%s\n", substr($$0, 5) } \
+	    /^[a-z-]+:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST))
+	@printf '\nTools are installed once into $$CARDPROOF_TOOLS (else the user'"'"'s cache folder); scripts/tool --list names them.\n'
+
+##@ Use it
+.PHONY: run
+run: ## serve on 127.0.0.1:50051, release build, embedded providers only
+	cargo run --release --locked
+
+.PHONY: emulator
+emulator: ## play the three vendors on loopback
+	cargo run --locked --package cardproof-emulator
+
+##@ Prove it
+.PHONY: test
+test: ## every suite, with a closing table of times; SUITE="unit readme" for some
+	@scripts/test $(SUITE)
+
+.PHONY: lint
+lint: ## format, clippy, shell, protocol files, dependencies, documentation, words
+	@scripts/lint
+
+.PHONY: audit
+audit: ## security advisories about the dependencies (needs the advisory database)
+	@scripts/audit
+
+.PHONY: bench
+bench: ## start time, idle memory and size of the release binary against their bars
+	cargo build --release --locked
+	@scripts/bench
+
+##@ Keep it tidy
+.PHONY: fmt
+fmt: ## format the Rust sources and the protocol files
+	cargo fmt --all
+	scripts/tool buf format --write
+
+.PHONY: clean
+clean: ## remove what was built here; shared tools stay
+	cargo clean
+	find scripts tests -name __pycache__ -type d -prune -exec rm -rf {} +
