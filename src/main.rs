@@ -1,1 +1,3 @@
+//! cardproof: one gRPC service in front of many bank-card vendors.
+
 fn main() {}

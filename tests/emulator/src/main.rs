@@ -1,1 +1,3 @@
+//! Plays the vendors on loopback.
+
 fn main() {}
