@@ -1,6 +1,8 @@
 //! cardproof verifies bank cards in front of pluggable vendors.
 
+pub mod cache;
 pub mod config;
 pub mod domain;
 pub mod proto;
 pub mod provider;
+pub mod service;

@@ -1,0 +1,456 @@
+//! The use cases: a question comes in, an answer or a denial goes out, and everything that the
+//! service promises about money and cards holds in between.
+//!
+//! One way in, one way out: embedded tables, the cache, then one call under way per question on
+//! the runtime for outside calls, past the vendors in order, into the cache and back.
+
+pub mod ask;
+pub mod clock;
+pub mod denial;
+mod flight;
+mod hold;
+pub mod lane;
+pub mod routing;
+
+use std::{collections::BTreeMap, panic::AssertUnwindSafe, sync::Arc, time::Duration};
+
+use futures_util::FutureExt;
+use jiff::Timestamp;
+use tokio::{runtime::Handle, time::Instant};
+use tokio_util::task::TaskTracker;
+
+use self::{
+    ask::{Ask, CacheMode, Reply},
+    clock::Clock,
+    denial::{Denial, Stage},
+    flight::{Boarding, Flight, Flights, Outcome},
+    hold::Holds,
+    lane::Lane,
+    routing::{Journey, Policy},
+};
+use crate::{
+    cache::{Digests, LocalCache, QuestionTag, Scope, Stored, local::age},
+    config::{CacheSettings, Share, TtlSettings},
+    domain::{
+        Answer, Attempt, CardInfoResult, Charge, Field, Finding, InvalidInput, Operation,
+        ProviderName, Question, Reason, Source, Violation, result_code::Keep,
+    },
+};
+
+/// How a question was answered: what everybody gets who asked it at that time.
+pub struct Conclusion {
+    /// The answer.
+    pub answer: Arc<Answer>,
+    /// Who gave it.
+    pub provider: ProviderName,
+    /// Where it came from.
+    pub source: Source,
+    /// Every vendor that was tried.
+    pub attempts: Vec<Attempt>,
+}
+
+/// What the service is made of.
+pub struct Parts {
+    /// Keyed digests.
+    pub digests: Digests,
+    /// All providers, by name.
+    pub lanes: BTreeMap<ProviderName, Arc<Lane>>,
+    /// The providers to ask, in order, by operation.
+    pub routes: BTreeMap<Operation, Vec<ProviderName>>,
+    /// How the vendors are gone through.
+    pub policy: Policy,
+    /// Capacity, scope and times of the cache.
+    pub cache: CacheSettings,
+    /// The runtime for everything that waits for the outside.
+    pub outside: Handle,
+    /// The time of day.
+    pub clock: Clock,
+}
+
+/// The service. Cheap to clone; all clones are one.
+#[derive(Clone)]
+pub struct Service {
+    inner: Arc<Inner>,
+}
+
+struct Inner {
+    digests: Digests,
+    lanes: BTreeMap<ProviderName, Arc<Lane>>,
+    routes: BTreeMap<Operation, Vec<Arc<Lane>>>,
+    policy: Policy,
+    share: Share,
+    ttl: TtlSettings,
+    hold: Duration,
+    cache: LocalCache,
+    flights: Flights,
+    holds: Holds,
+    outside: Handle,
+    leaders: TaskTracker,
+    clock: Clock,
+}
+
+impl Service {
+    /// Puts the service together. Providers that a route names and that do not exist are left out
+    /// of it; the configuration has refused them before.
+    #[must_use]
+    pub fn new(parts: Parts) -> Self {
+        let lanes_of = |names: Vec<ProviderName>| {
+            names
+                .iter()
+                .filter_map(|name| parts.lanes.get(name).cloned())
+                .collect()
+        };
+        let routes = parts
+            .routes
+            .into_iter()
+            .map(|(operation, names)| (operation, lanes_of(names)))
+            .collect();
+        Self {
+            inner: Arc::new(Inner {
+                digests: parts.digests,
+                routes,
+                lanes: parts.lanes,
+                policy: parts.policy,
+                share: parts.cache.share,
+                ttl: parts.cache.ttl,
+                hold: parts.cache.outcome_unknown_hold,
+                cache: LocalCache::new(parts.cache.capacity_bytes),
+                flights: Flights::default(),
+                holds: Holds::default(),
+                outside: parts.outside,
+                leaders: TaskTracker::new(),
+                clock: parts.clock,
+            }),
+        }
+    }
+
+    /// The clock that the service goes by.
+    #[must_use]
+    pub fn clock(&self) -> &Clock {
+        &self.inner.clock
+    }
+
+    /// All providers.
+    pub fn lanes(&self) -> impl Iterator<Item = &Arc<Lane>> {
+        self.inner.lanes.values()
+    }
+
+    /// The providers of an operation's route, in order.
+    #[must_use]
+    pub fn route(&self, operation: Operation) -> &[Arc<Lane>] {
+        self.inner.routes.get(&operation).map_or(&[], Vec::as_slice)
+    }
+
+    /// The cache of answers.
+    #[must_use]
+    pub fn cache(&self) -> &LocalCache {
+        &self.inner.cache
+    }
+
+    /// How many calls to vendors are under way.
+    #[must_use]
+    pub fn in_flight(&self) -> usize {
+        self.inner.flights.under_way()
+    }
+
+    /// Waits until no call to a vendor is under way, or until a time.
+    pub async fn wait_for_leaders(&self, until: Instant) -> bool {
+        self.inner.leaders.close();
+        tokio::time::timeout_at(until, self.inner.leaders.wait())
+            .await
+            .is_ok()
+    }
+
+    /// Answers one question.
+    ///
+    /// # Errors
+    /// When there is no answer to it; see [`Denial`].
+    pub async fn ask(&self, ask: Ask) -> Result<Reply, Denial> {
+        let candidates = self.inner.candidates(&ask)?;
+        if let Some(reply) = self.inner.from_memory_of_the_process(&ask, &candidates) {
+            return Ok(reply);
+        }
+        let scope = match self.inner.share {
+            Share::All => Scope::All,
+            Share::Caller => Scope::Caller(&ask.caller.name),
+        };
+        let tag = self
+            .inner
+            .digests
+            .question(&ask.question, scope, ask.pinned.as_ref());
+        if ask.mode != CacheMode::Bypass
+            && let Some(reply) = self.inner.cached(&tag, &ask).await
+        {
+            return Ok(reply);
+        }
+        if ask.mode == CacheMode::OnlyIfCached {
+            return Err(Denial::because(Reason::NotCached));
+        }
+        let asks_anew = ask.mode == CacheMode::Bypass && ask.request_id.is_some();
+        if !asks_anew && let Some(denial) = self.inner.holds.get(&tag, self.inner.clock.now()) {
+            return Err(Denial::clone(&denial));
+        }
+        self.board(tag, ask, candidates).await
+    }
+
+    /// Joins the call under way for a question, or has one made.
+    async fn board(
+        &self,
+        tag: QuestionTag,
+        ask: Ask,
+        candidates: Vec<Arc<Lane>>,
+    ) -> Result<Reply, Denial> {
+        let deadline = ask.deadline;
+        let caller = Arc::clone(&ask.caller);
+        let (flight, leads) = match self.inner.flights.board(tag, deadline) {
+            Boarding::Follower(flight) => (flight, false),
+            Boarding::Leader(flight) => {
+                let inner = Arc::clone(&self.inner);
+                let led = Arc::clone(&flight);
+                let leader = async move { inner.lead(tag, led, ask, candidates).await };
+                self.inner.leaders.spawn_on(leader, &self.inner.outside);
+                (flight, true)
+            }
+        };
+        let outcome = tokio::time::timeout_at(deadline, flight.outcome())
+            .await
+            .map_err(|_| Denial::deadline(Stage::Waiting))?
+            .unwrap_or_else(|| Err(Arc::new(Denial::because(Reason::Internal))));
+        let conclusion = outcome.map_err(|denial| Denial::clone(&denial))?;
+        if !caller.may_use(&conclusion.provider) {
+            return Err(Denial::because(Reason::ProvidersUnavailable));
+        }
+        Ok(Reply {
+            answer: Arc::clone(&conclusion.answer),
+            provider: conclusion.provider.clone(),
+            source: conclusion.source,
+            charge: if leads {
+                Charge::total(conclusion.attempts.iter().map(|attempt| attempt.charge))
+            } else {
+                Charge::NotCharged
+            },
+            attempts: if leads {
+                conclusion.attempts.clone()
+            } else {
+                Vec::new()
+            },
+        })
+    }
+}
+
+impl Inner {
+    /// The providers that may be asked, in order: at least one.
+    fn candidates(&self, ask: &Ask) -> Result<Vec<Arc<Lane>>, Denial> {
+        let able = |lane: &&Arc<Lane>| lane.can(&ask.question);
+        if let Some(pinned) = &ask.pinned {
+            let Some(lane) = self.lanes.get(pinned) else {
+                return Err(Denial::Invalid(vec![Violation::new(
+                    Field::Provider,
+                    InvalidInput::ProviderUnknown,
+                    "no provider of that name is configured",
+                )]));
+            };
+            if !ask.caller.may_use(pinned) {
+                return Err(Denial::because(Reason::ProviderNotAllowed));
+            }
+            return Some(lane)
+                .filter(able)
+                .map(|lane| vec![Arc::clone(lane)])
+                .ok_or_else(|| Denial::because(Reason::NoProvider));
+        }
+        let lanes: Vec<Arc<Lane>> = self
+            .routes
+            .get(&ask.question.operation())
+            .into_iter()
+            .flatten()
+            .filter(|lane| ask.caller.may_use(lane.name()))
+            .filter(able)
+            .cloned()
+            .collect();
+        if lanes.is_empty() {
+            return Err(Denial::because(Reason::NoProvider));
+        }
+        Ok(lanes)
+    }
+
+    /// What the first provider knows without waiting, if it is an embedded table.
+    fn from_memory_of_the_process(&self, ask: &Ask, candidates: &[Arc<Lane>]) -> Option<Reply> {
+        let Question::CardInfo(inquiry) = &ask.question else {
+            return None;
+        };
+        let [first, others @ ..] = candidates else {
+            return None;
+        };
+        let answer = first.provider().card_info_now(inquiry)?;
+        if routing::says_nothing(&answer.finding) && !others.is_empty() {
+            return None;
+        }
+        Some(Reply {
+            charge: Charge::NotCharged,
+            answer: Arc::new(answer),
+            provider: first.name().clone(),
+            source: Source::Embedded,
+            attempts: Vec::new(),
+        })
+    }
+
+    async fn cached(&self, tag: &QuestionTag, ask: &Ask) -> Option<Reply> {
+        let stored = self.cache.get(tag).await?;
+        let usable =
+            stored.is_fresh(self.clock.now(), ask.max_age) && ask.caller.may_use(&stored.provider);
+        usable.then(|| Reply {
+            charge: Charge::NotCharged,
+            answer: Arc::new(stored.answer.clone()),
+            provider: stored.provider.clone(),
+            source: Source::Cache,
+            attempts: Vec::new(),
+        })
+    }
+
+    /// Has a question asked, remembers what came of it, and tells everybody who waits.
+    async fn lead(
+        self: Arc<Self>,
+        tag: QuestionTag,
+        flight: Arc<Flight>,
+        ask: Ask,
+        candidates: Vec<Arc<Lane>>,
+    ) {
+        let asking = AssertUnwindSafe(self.ask_vendors(&tag, &flight, &ask, &candidates));
+        let outcome = asking.catch_unwind().await.unwrap_or_else(|_panic| {
+            let reason = if flight.was_sent() {
+                Reason::OutcomeUnknown
+            } else {
+                Reason::Internal
+            };
+            let denial = Denial::because(reason);
+            self.hold_if_unknown(&tag, &denial);
+            Err(Arc::new(denial))
+        });
+        self.remember(&tag, &outcome).await;
+        self.flights.land(&tag, &flight, outcome);
+    }
+
+    async fn ask_vendors(
+        &self,
+        tag: &QuestionTag,
+        flight: &Flight,
+        ask: &Ask,
+        candidates: &[Arc<Lane>],
+    ) -> Outcome {
+        // somebody else's call may have landed between our look into the cache and our boarding
+        if ask.mode != CacheMode::Bypass
+            && let Some(reply) = self.cached(tag, ask).await
+        {
+            return Ok(Arc::new(Conclusion {
+                answer: reply.answer,
+                provider: reply.provider,
+                source: reply.source,
+                attempts: Vec::new(),
+            }));
+        }
+        let travelled = Journey::new(&self.policy, ask, flight)
+            .travel(candidates)
+            .await;
+        match travelled.result {
+            Ok((answer, provider, source)) => Ok(Arc::new(Conclusion {
+                answer,
+                provider,
+                source,
+                attempts: travelled.attempts,
+            })),
+            Err(denial) => {
+                self.hold_if_unknown(tag, &denial);
+                self.stale(tag, ask, travelled.attempts)
+                    .await
+                    .ok_or_else(|| Arc::new(denial))
+            }
+        }
+    }
+
+    /// Card information that is too old to be given out freely, when every vendor has failed.
+    async fn stale(
+        &self,
+        tag: &QuestionTag,
+        ask: &Ask,
+        attempts: Vec<Attempt>,
+    ) -> Option<Arc<Conclusion>> {
+        let stored = self.cache.get(tag).await?;
+        let now = self.clock.now();
+        let usable = now < stored.stale_until
+            && ask
+                .max_age
+                .is_none_or(|limit| age(stored.answer.answered_at, now) <= limit)
+            && ask.caller.may_use(&stored.provider);
+        (usable && stored.may_be_stale()).then(|| {
+            Arc::new(Conclusion {
+                answer: Arc::new(stored.answer.clone()),
+                provider: stored.provider.clone(),
+                source: Source::Cache,
+                attempts,
+            })
+        })
+    }
+
+    fn hold_if_unknown(&self, tag: &QuestionTag, denial: &Denial) {
+        if let Denial::Refused(refusal) = denial
+            && refusal.reason == Reason::OutcomeUnknown
+        {
+            let now = self.clock.now();
+            let held = Arc::new(denial.clone());
+            self.holds.put(*tag, later(now, self.hold), held, now);
+        }
+    }
+
+    async fn remember(&self, tag: &QuestionTag, outcome: &Outcome) {
+        let Ok(conclusion) = outcome else { return };
+        if conclusion.source == Source::Cache {
+            return;
+        }
+        self.holds.end(tag);
+        if let Some(stored) = self.storable(conclusion, self.clock.now()) {
+            self.cache.put(*tag, stored).await;
+        }
+    }
+
+    fn storable(&self, conclusion: &Conclusion, now: Timestamp) -> Option<Stored> {
+        let keep = conclusion.answer.finding.keep();
+        let fresh = jittered(match keep {
+            Keep::Match => self.ttl.matched,
+            Keep::Mismatch => self.ttl.mismatch,
+            Keep::CardProblem => self.ttl.card_problem,
+            Keep::InputRejected => self.ttl.input_rejected,
+            Keep::Inconclusive => self.ttl.inconclusive,
+            Keep::CardInfo => self.ttl.card_info,
+            Keep::Never => return None,
+        });
+        let found = matches!(
+            conclusion.answer.finding,
+            Finding::CardInfo {
+                result: CardInfoResult::Found,
+                ..
+            }
+        );
+        let stale = if found {
+            fresh.max(self.ttl.card_info_stale)
+        } else {
+            fresh
+        };
+        let mut answer = Answer::clone(&conclusion.answer);
+        answer.provider_message = answer.provider_message.storable();
+        (!fresh.is_zero()).then(|| Stored {
+            answer,
+            provider: conclusion.provider.clone(),
+            fresh_until: later(now, fresh),
+            stale_until: later(now, stale),
+        })
+    }
+}
+
+/// ±10 %, so that answers stored together do not end together.
+fn jittered(time: Duration) -> Duration {
+    time.mul_f64(rand::random_range(0.9..=1.1))
+}
+
+fn later(now: Timestamp, by: Duration) -> Timestamp {
+    now.checked_add(by).unwrap_or(Timestamp::MAX)
+}

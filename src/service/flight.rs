@@ -1,0 +1,113 @@
+//! Identical questions at the same time share one call: the first to ask starts it, the others
+//! wait for it. The call runs on a task of its own, so nobody who stops waiting ends it.
+
+use std::{
+    collections::HashMap,
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
+};
+
+use parking_lot::Mutex;
+use tokio::{sync::watch, time::Instant};
+
+use super::{Conclusion, denial::Denial};
+use crate::cache::QuestionTag;
+
+/// Locks to spread the questions over.
+const SHARDS: usize = 64;
+
+/// How a call ended, for everybody who waited for it.
+pub type Outcome = Result<Arc<Conclusion>, Arc<Denial>>;
+
+/// A call under way.
+pub struct Flight {
+    outcome: watch::Sender<Option<Outcome>>,
+    deadline: Mutex<Instant>,
+    sent: AtomicBool,
+}
+
+impl Flight {
+    /// The latest time that somebody waits until: no new attempt starts after it.
+    pub fn deadline(&self) -> Instant {
+        *self.deadline.lock()
+    }
+
+    /// Notes that a request is about to leave: from here on the outcome may be unknown.
+    pub fn mark_sent(&self) {
+        self.sent.store(true, Ordering::SeqCst);
+    }
+
+    /// Whether a request may have left.
+    pub fn was_sent(&self) -> bool {
+        self.sent.load(Ordering::SeqCst)
+    }
+
+    /// Waits for the outcome.
+    pub async fn outcome(&self) -> Option<Outcome> {
+        let mut outcome = self.outcome.subscribe();
+        let landed = outcome.wait_for(Option::is_some).await.ok()?;
+        landed.clone()
+    }
+}
+
+/// What became of a wish to ask.
+pub enum Boarding {
+    /// Nobody was asking: the caller must have it asked, and land it.
+    Leader(Arc<Flight>),
+    /// Somebody is asking already.
+    Follower(Arc<Flight>),
+}
+
+/// All calls under way.
+pub struct Flights {
+    shards: Vec<Mutex<HashMap<QuestionTag, Arc<Flight>>>>,
+}
+
+impl Default for Flights {
+    fn default() -> Self {
+        Self {
+            shards: (0..SHARDS).map(|_| Mutex::default()).collect(),
+        }
+    }
+}
+
+impl Flights {
+    /// Joins the call for a question, or begins one.
+    pub fn board(&self, tag: QuestionTag, deadline: Instant) -> Boarding {
+        let mut shard = self.shard(&tag).lock();
+        if let Some(flight) = shard.get(&tag) {
+            let mut latest = flight.deadline.lock();
+            *latest = (*latest).max(deadline);
+            drop(latest);
+            return Boarding::Follower(Arc::clone(flight));
+        }
+        let flight = Arc::new(Flight {
+            outcome: watch::Sender::new(None),
+            deadline: Mutex::new(deadline),
+            sent: AtomicBool::new(false),
+        });
+        shard.insert(tag, Arc::clone(&flight));
+        Boarding::Leader(flight)
+    }
+
+    /// Ends a call: whoever waits gets the outcome, whoever comes later begins anew. What is to be
+    /// remembered must have been stored before.
+    pub fn land(&self, tag: &QuestionTag, flight: &Flight, outcome: Outcome) {
+        let _waiting = flight.outcome.send_replace(Some(outcome));
+        self.shard(tag).lock().remove(tag);
+    }
+
+    /// How many calls are under way.
+    #[must_use]
+    pub fn under_way(&self) -> usize {
+        self.shards.iter().map(|shard| shard.lock().len()).sum()
+    }
+
+    fn shard(&self, tag: &QuestionTag) -> &Mutex<HashMap<QuestionTag, Arc<Flight>>> {
+        // tags are evenly spread by themselves
+        let at = tag.as_bytes().last().copied().unwrap_or_default();
+        &self.shards[usize::from(at) % SHARDS]
+    }
+}
