@@ -1,0 +1,127 @@
+//! The service behind the generated trait: read the request, ask, write the reply.
+
+use std::sync::Arc;
+
+use tokio::time::Instant;
+use tonic::{Request, Response, Status};
+
+use super::{
+    convert::{self, Reading},
+    deadline::Deadline,
+    status,
+};
+use crate::{
+    config::LuhnPolicy,
+    domain::{Question, Reason},
+    proto::bankcard::v1::{
+        QueryCardInfoRequest, QueryCardInfoResponse, VerifyBankCardRequest, VerifyBankCardResponse,
+        bank_card_service_server::BankCardService,
+    },
+    service::{
+        Service,
+        ask::{Ask, Caller, Reply},
+        denial::Denial,
+    },
+    telemetry::events,
+};
+
+/// The service behind the generated trait.
+#[derive(Clone)]
+pub struct Api {
+    service: Service,
+    luhn: LuhnPolicy,
+    everybody: Arc<Caller>,
+    max_deadline: std::time::Duration,
+}
+
+impl Api {
+    /// Serves a service.
+    #[must_use]
+    pub fn new(service: Service, luhn: LuhnPolicy, max_deadline: std::time::Duration) -> Self {
+        Self {
+            service,
+            luhn,
+            everybody: Arc::new(Caller::anonymous()),
+            max_deadline,
+        }
+    }
+
+    fn reading<T>(&self, request: &Request<T>) -> Reading {
+        let deadline = request
+            .extensions()
+            .get::<Deadline>()
+            .map_or_else(|| Instant::now() + self.max_deadline, |deadline| deadline.0);
+        Reading {
+            caller: Arc::clone(&self.everybody),
+            deadline,
+            luhn: self.luhn,
+            today: self.service.clock().today(),
+        }
+    }
+
+    async fn ask(&self, method: &'static str, ask: Ask) -> Result<Reply, Status> {
+        let begun = Instant::now();
+        let operation = ask.question.operation();
+        let result = self.service.ask(ask).await;
+        match &result {
+            Ok(reply) => events::answered(
+                method,
+                operation,
+                &reply.provider,
+                reply.answer.finding.result_name(),
+                reply.source,
+                reply.charge,
+                begun.elapsed(),
+            ),
+            Err(denial) => events::denied(method, denial.reason_name(), begun.elapsed()),
+        }
+        result.map_err(|denial| status::status(&denial))
+    }
+}
+
+#[tonic::async_trait]
+impl BankCardService for Api {
+    async fn verify_bank_card(
+        &self,
+        request: Request<VerifyBankCardRequest>,
+    ) -> Result<Response<VerifyBankCardResponse>, Status> {
+        const METHOD: &str = "VerifyBankCard";
+        let reading = self.reading(&request);
+        let ask = reading
+            .verification(request.into_inner())
+            .map_err(|violations| refuse(METHOD, Denial::Invalid(violations)))?;
+        let Question::Verify(verification) = &ask.question else {
+            return Err(status::plain(Reason::Internal));
+        };
+        let factors = verification.factors();
+        let luhn_valid = verification.card.luhn_valid();
+        let reply = self.ask(METHOD, ask).await?;
+        convert::verification_reply(reply, factors, luhn_valid)
+            .map(Response::new)
+            .ok_or_else(|| status::plain(Reason::Internal))
+    }
+
+    async fn query_card_info(
+        &self,
+        request: Request<QueryCardInfoRequest>,
+    ) -> Result<Response<QueryCardInfoResponse>, Status> {
+        const METHOD: &str = "QueryCardInfo";
+        let reading = self.reading(&request);
+        let ask = reading
+            .card_inquiry(request.into_inner())
+            .map_err(|violations| refuse(METHOD, Denial::Invalid(violations)))?;
+        let Question::CardInfo(inquiry) = &ask.question else {
+            return Err(status::plain(Reason::Internal));
+        };
+        let luhn_valid = inquiry.card.full().map(|card| card.luhn_valid());
+        let reply = self.ask(METHOD, ask).await?;
+        convert::card_info_reply(reply, luhn_valid)
+            .map(Response::new)
+            .ok_or_else(|| status::plain(Reason::Internal))
+    }
+}
+
+fn refuse(method: &'static str, denial: Denial) -> Status {
+    events::denied(method, denial.reason_name(), std::time::Duration::ZERO);
+    status::status(&denial)
+}
