@@ -206,3 +206,40 @@ fn a_bad_header_is_one_problem_on_its_line() {
         "line 1: the header names an unknown column"
     );
 }
+
+#[test]
+fn two_card_types_of_one_bank_are_ambiguous_under_a_prefix() {
+    let table = overlay(&[
+        "700000,16,B,某银行,,DEBIT,VISA",
+        "700000,19,B,某银行,,CREDIT,VISA",
+    ]);
+    assert_eq!(
+        table.lookup(b"700000"),
+        BinLookup::NetworkOnly(CardNetwork::Visa)
+    );
+    assert_eq!(
+        found(table.lookup(b"7000000000000000")).unwrap().card_type,
+        Some(CardType::Debit)
+    );
+}
+
+#[test]
+fn an_answer_for_a_prefix_rests_on_what_all_its_rows_have_in_common() {
+    let table = overlay(&[
+        "70000,16,B,某银行,,DEBIT,VISA",
+        "7000001,19,B,某银行,,DEBIT,VISA",
+    ]);
+    let rests_on =
+        |digits: &str| found(table.lookup(digits.as_bytes())).map(|entry| entry.prefix_length);
+    assert_eq!(rests_on("70000012"), Some(5));
+    assert_eq!(rests_on("7000001000000000000"), Some(7));
+}
+
+#[test]
+fn a_row_without_a_network_leaves_none_certain_under_a_prefix() {
+    let table = overlay(&[
+        "700000,16,B,某银行,,DEBIT,VISA",
+        "700000,19,B,某银行,,DEBIT,",
+    ]);
+    assert_eq!(found(table.lookup(b"700000")).unwrap().network, None);
+}
