@@ -5,7 +5,7 @@
     reason = "a test may stop where its own data is not as it should be"
 )]
 
-use cardproof::domain::card_kind::{CardNetwork, CardType};
+use cardproof::domain::{CardNetwork, CardType};
 use cardproof::provider::bin::{BinEntry, BinLookup, BinTable, DATA_VERSION};
 
 fn found(lookup: BinLookup<'_>) -> Option<BinEntry<'_>> {
