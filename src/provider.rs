@@ -3,6 +3,8 @@
 //! A definite answer, good or bad, is `Ok`. An error says what is known about the request: whether
 //! it may have run decides everything that follows, so no kind of error leaves that open.
 
+pub mod bin;
+
 use std::time::Duration;
 
 use async_trait::async_trait;
