@@ -1,5 +1,15 @@
 //! cardproof verifies bank cards in front of pluggable vendors.
 
+#![cfg_attr(
+    test,
+    allow(
+        clippy::unwrap_used,
+        clippy::expect_used,
+        clippy::panic,
+        reason = "a test says what it expects"
+    )
+)]
+
 pub mod cache;
 pub mod config;
 pub mod domain;

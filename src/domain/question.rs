@@ -145,7 +145,6 @@ impl Question {
     }
 
     /// Every value that identifies somebody; vendor text that contains one is dropped.
-    #[must_use]
     pub fn expose_values(&self) -> impl Iterator<Item = &str> {
         let (card, verification) = match self {
             Self::Verify(verification) => (verification.card.expose(), Some(verification)),
