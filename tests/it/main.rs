@@ -8,5 +8,6 @@
     reason = "a test says what it expects"
 )]
 
+mod architecture;
 mod promises;
 mod support;
