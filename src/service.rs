@@ -190,51 +190,82 @@ impl Service {
         if !asks_anew && let Some(denial) = self.inner.holds.get(&tag, self.inner.clock.now()) {
             return Err(Denial::clone(&denial));
         }
-        self.board(tag, ask, candidates).await
+        loop {
+            let boarded = self.board(tag, &ask, &candidates).await?;
+            if let Some(reply) = boarded {
+                return Ok(reply);
+            }
+        }
     }
 
-    /// Joins the call under way for a question, or has one made.
+    /// Joins the call under way for a question, or has one made. `None`: the call was somebody
+    /// else's and ended with what this caller may not have, or without asking those it may; so it
+    /// was no call for this caller's question.
     async fn board(
         &self,
         tag: QuestionTag,
-        ask: Ask,
-        candidates: Vec<Arc<Lane>>,
-    ) -> Result<Reply, Denial> {
-        let deadline = ask.deadline;
-        let caller = Arc::clone(&ask.caller);
-        let (flight, leads) = match self.inner.flights.board(tag, deadline) {
+        ask: &Ask,
+        candidates: &[Arc<Lane>],
+    ) -> Result<Option<Reply>, Denial> {
+        let names = || candidates.iter().map(|lane| lane.name().clone()).collect();
+        let (flight, leads) = match self.inner.flights.board(tag, ask.deadline, names) {
             Boarding::Follower(flight) => (flight, false),
             Boarding::Leader(flight) => {
-                let inner = Arc::clone(&self.inner);
-                let led = Arc::clone(&flight);
-                let leader = async move { inner.lead(tag, led, ask, candidates).await };
-                self.inner.leaders.spawn_on(leader, &self.inner.outside);
+                self.launch(tag, &flight, ask, candidates);
                 (flight, true)
             }
         };
-        let outcome = tokio::time::timeout_at(deadline, flight.outcome())
+        let outcome = tokio::time::timeout_at(ask.deadline, flight.outcome())
             .await
             .map_err(|_| Denial::deadline(Stage::Waiting))?
             .unwrap_or_else(|| Err(Arc::new(Denial::because(Reason::Internal))));
-        let conclusion = outcome.map_err(|denial| Denial::clone(&denial))?;
-        if !caller.may_use(&conclusion.provider) {
-            return Err(Denial::because(Reason::ProvidersUnavailable));
+        match outcome {
+            Ok(conclusion) if leads => Ok(Some(conclusion.reply_to_leader())),
+            Ok(conclusion) if ask.caller.may_use(&conclusion.provider) => {
+                Ok(Some(conclusion.reply_to_follower()))
+            }
+            Ok(_) => Ok(None),
+            Err(denial) => {
+                let same = leads || flight.covers(candidates.iter().map(|lane| lane.name()));
+                let unknown = denial.reason_name() == Reason::OutcomeUnknown.as_str();
+                if same || unknown {
+                    Err(Denial::clone(&denial))
+                } else {
+                    Ok(None)
+                }
+            }
         }
-        Ok(Reply {
-            answer: Arc::clone(&conclusion.answer),
-            provider: conclusion.provider.clone(),
-            source: conclusion.source,
-            charge: if leads {
-                Charge::total(conclusion.attempts.iter().map(|attempt| attempt.charge))
-            } else {
-                Charge::NotCharged
-            },
-            attempts: if leads {
-                conclusion.attempts.clone()
-            } else {
-                Vec::new()
-            },
-        })
+    }
+
+    /// Has a question asked on a task of its own: nobody who stops waiting ends it.
+    fn launch(&self, tag: QuestionTag, flight: &Arc<Flight>, ask: &Ask, candidates: &[Arc<Lane>]) {
+        let inner = Arc::clone(&self.inner);
+        let flight = Arc::clone(flight);
+        let (ask, candidates) = (ask.clone(), candidates.to_vec());
+        let leader = async move { inner.lead(tag, flight, ask, candidates).await };
+        self.inner.leaders.spawn_on(leader, &self.inner.outside);
+    }
+}
+
+impl Conclusion {
+    /// What the caller gets whose question it was.
+    fn reply_to_leader(&self) -> Reply {
+        Reply {
+            charge: Charge::total(self.attempts.iter().map(|attempt| attempt.charge)),
+            attempts: self.attempts.clone(),
+            ..self.reply_to_follower()
+        }
+    }
+
+    /// What a caller gets who asked the same at the same time.
+    fn reply_to_follower(&self) -> Reply {
+        Reply {
+            answer: Arc::clone(&self.answer),
+            provider: self.provider.clone(),
+            source: self.source,
+            charge: Charge::NotCharged,
+            attempts: Vec::new(),
+        }
     }
 }
 

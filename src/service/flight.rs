@@ -13,7 +13,7 @@ use parking_lot::Mutex;
 use tokio::{sync::watch, time::Instant};
 
 use super::{Conclusion, denial::Denial};
-use crate::cache::QuestionTag;
+use crate::{cache::QuestionTag, domain::ProviderName};
 
 /// Locks to spread the questions over.
 const SHARDS: usize = 64;
@@ -23,6 +23,8 @@ pub type Outcome = Result<Arc<Conclusion>, Arc<Denial>>;
 
 /// A call under way.
 pub struct Flight {
+    /// The providers that may be asked: a caller who joins may be allowed others.
+    candidates: Vec<ProviderName>,
     outcome: watch::Sender<Option<Outcome>>,
     deadline: Mutex<Instant>,
     sent: AtomicBool,
@@ -32,6 +34,11 @@ impl Flight {
     /// The latest time that somebody waits until: no new attempt starts after it.
     pub fn deadline(&self) -> Instant {
         *self.deadline.lock()
+    }
+
+    /// Whether every provider of a list may be asked in this call.
+    pub fn covers<'a>(&self, mut names: impl Iterator<Item = &'a ProviderName>) -> bool {
+        names.all(|name| self.candidates.contains(name))
     }
 
     /// Notes that a request is about to leave: from here on the outcome may be unknown.
@@ -74,8 +81,13 @@ impl Default for Flights {
 }
 
 impl Flights {
-    /// Joins the call for a question, or begins one.
-    pub fn board(&self, tag: QuestionTag, deadline: Instant) -> Boarding {
+    /// Joins the call for a question, or begins one past the given providers.
+    pub fn board(
+        &self,
+        tag: QuestionTag,
+        deadline: Instant,
+        candidates: impl FnOnce() -> Vec<ProviderName>,
+    ) -> Boarding {
         let mut shard = self.shard(&tag).lock();
         if let Some(flight) = shard.get(&tag) {
             let mut latest = flight.deadline.lock();
@@ -84,6 +96,7 @@ impl Flights {
             return Boarding::Follower(Arc::clone(flight));
         }
         let flight = Arc::new(Flight {
+            candidates: candidates(),
             outcome: watch::Sender::new(None),
             deadline: Mutex::new(deadline),
             sent: AtomicBool::new(false),

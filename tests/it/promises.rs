@@ -281,6 +281,33 @@ async fn answers_of_a_forbidden_provider_are_a_miss() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_follower_that_may_not_have_the_answer_asks_its_own_vendor() {
+    let first = Scripted::new("one", &[Act::Answer(ResultCode::Match)]);
+    let second = Scripted::new("two", &[Act::Answer(ResultCode::Match)]);
+    first.close();
+    let service = service(&[Arc::clone(&first), Arc::clone(&second)]);
+    let leader = tokio::spawn({
+        let service = service.clone();
+        async move { service.ask(ask(verification("张三"))).await }
+    });
+    tokio::time::sleep(Duration::from_millis(10)).await;
+    let mut restricted = ask(verification("张三"));
+    restricted.caller = Arc::new(Caller {
+        providers: Some(BTreeSet::from([ProviderName::new("two").unwrap()])),
+        ..Caller::anonymous()
+    });
+    let follower = tokio::spawn({
+        let service = service.clone();
+        async move { service.ask(restricted).await }
+    });
+    tokio::time::sleep(Duration::from_millis(10)).await;
+    assert_eq!(service.in_flight(), 1);
+    first.open();
+    assert_eq!(leader.await.unwrap().unwrap().provider.as_str(), "one");
+    assert_eq!(follower.await.unwrap().unwrap().provider.as_str(), "two");
+}
+
+#[tokio::test(start_paused = true)]
 async fn only_if_cached_never_asks() {
     let vendor = Scripted::new("one", &[Act::Answer(ResultCode::Match)]);
     let service = service(&[Arc::clone(&vendor)]);
