@@ -1,0 +1,83 @@
+//! What `/status` shows.
+
+use std::{sync::Arc, time::Instant};
+
+use jiff::Timestamp;
+use serde_json::{Value, json};
+
+use crate::{
+    admin::StatusSource,
+    domain::Operation,
+    grpc::server::ServerGauges,
+    health::HealthSwitch,
+    provider::bin::DATA_VERSION,
+    service::{Service, lane::Lane},
+};
+
+/// Everything that `/status` is made from.
+pub struct Status {
+    /// The service.
+    pub service: Service,
+    /// Whether calls are welcome.
+    pub health: HealthSwitch,
+    /// Connections and calls.
+    pub gauges: ServerGauges,
+    /// What is allowed and yet worth a word.
+    pub warnings: Vec<String>,
+    /// When the process came up.
+    pub started_at: Timestamp,
+    /// The same, on a clock that never jumps.
+    pub started: Instant,
+}
+
+impl StatusSource for Status {
+    fn status(&self) -> Value {
+        let cache = self.service.cache();
+        json!({
+            "version": env!("CARGO_PKG_VERSION"),
+            "bin_data_version": DATA_VERSION,
+            "started_at": self.started_at.to_string(),
+            "uptime_seconds": self.started.elapsed().as_secs(),
+            "ready": self.health.is_ready(),
+            "warnings": self.warnings,
+            "connections": {
+                "open": self.gauges.connections.taken(),
+                "turned_away": self.gauges.connections.turned_away(),
+            },
+            "calls": {
+                "in_flight": self.gauges.in_flight.taken(),
+                "turned_away": self.gauges.in_flight.turned_away(),
+                "at_vendors": self.service.in_flight(),
+            },
+            "cache": {
+                "entries": cache.entries(),
+                "weight_bytes": cache.weight_bytes(),
+            },
+            "routes": Operation::ALL.iter().map(|operation| {
+                let names: Vec<_> = self
+                    .service
+                    .route(*operation)
+                    .iter()
+                    .map(|lane| lane.name().as_str().to_owned())
+                    .collect();
+                (operation.as_str().to_owned(), json!(names))
+            }).collect::<serde_json::Map<_, _>>(),
+            "providers": self.service.lanes().map(provider).collect::<Vec<_>>(),
+        })
+    }
+}
+
+fn provider(lane: &Arc<Lane>) -> Value {
+    let capabilities = lane.provider().capabilities();
+    let operations: Vec<_> = Operation::ALL
+        .iter()
+        .filter(|operation| capabilities.can(**operation))
+        .map(|operation| operation.as_str())
+        .collect();
+    json!({
+        "name": lane.name().as_str(),
+        "embedded": lane.is_embedded(),
+        "maintenance": lane.in_maintenance(),
+        "operations": operations,
+    })
+}
