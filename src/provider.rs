@@ -3,6 +3,12 @@
 //! A definite answer, good or bad, is `Ok`. An error says what is known about the request: whether
 //! it may have run decides everything that follows, so no kind of error leaves that open.
 
+pub mod codes;
+pub mod credentials;
+pub mod http;
+pub mod setup;
+pub mod tencent;
+
 use std::time::Duration;
 
 use async_trait::async_trait;
