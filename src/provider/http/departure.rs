@@ -111,7 +111,7 @@ mod tests {
         assert_eq!(departure.settle().await, Left::Perhaps);
     }
 
-    #[tokio::test(start_paused = true)]
+    #[tokio::test]
     async fn a_body_that_is_still_held_may_leave() {
         let (body, departure) = watched(b"data".to_vec());
         assert_eq!(departure.settle().await, Left::Perhaps);
