@@ -3,11 +3,15 @@
 //! A definite answer, good or bad, is `Ok`. An error says what is known about the request: whether
 //! it may have run decides everything that follows, so no kind of error leaves that open.
 
+pub mod ace;
 pub mod codes;
 pub mod credentials;
 pub mod http;
 pub mod setup;
 pub mod tencent;
+#[cfg(test)]
+pub(crate) mod testing;
+pub mod vendor_reply;
 
 use std::time::Duration;
 

@@ -25,6 +25,39 @@ pub struct CodeRow<R: 'static> {
     pub en: &'static str,
 }
 
+impl<R> CodeRow<R> {
+    /// A code that the vendor charges for, with its Chinese and English text.
+    #[must_use]
+    pub const fn charged(
+        code: &'static str,
+        result: R,
+        zh: &'static str,
+        en: &'static str,
+    ) -> Self {
+        let charge = Charge::Charged;
+        Self {
+            code,
+            result,
+            charge,
+            zh,
+            en,
+        }
+    }
+
+    /// A code that the vendor does not charge for, with its Chinese and English text.
+    #[must_use]
+    pub const fn free(code: &'static str, result: R, zh: &'static str, en: &'static str) -> Self {
+        let charge = Charge::NotCharged;
+        Self {
+            code,
+            result,
+            charge,
+            zh,
+            en,
+        }
+    }
+}
+
 /// The row of a code.
 #[must_use]
 pub fn row_of<R>(table: &'static [CodeRow<R>], code: &str) -> Option<&'static CodeRow<R>> {
