@@ -4,6 +4,7 @@
 //! it may have run decides everything that follows, so no kind of error leaves that open.
 
 pub mod ace;
+pub mod alibaba;
 pub mod codes;
 pub mod credentials;
 pub mod http;
