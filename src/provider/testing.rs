@@ -3,6 +3,7 @@
 use std::{collections::BTreeMap, net::SocketAddr, time::Duration};
 
 use jiff::civil::date;
+use proptest::{prelude::*, sample::Index};
 use tokio::{
     io::{AsyncReadExt, AsyncWriteExt},
     net::TcpListener,
@@ -105,4 +106,27 @@ pub(crate) async fn serve_once(body: &'static str) -> (SocketAddr, JoinHandle<St
         text
     });
     (address, served)
+}
+
+/// A reply with some bytes changed, added or taken away, or two replies run into each other.
+pub(crate) fn mutated_reply(seeds: &'static [&'static str]) -> impl Strategy<Value = Vec<u8>> {
+    let edits = prop::collection::vec((any::<Index>(), any::<u8>(), 0..4u8), 0..6);
+    let splice = prop::option::weighted(0.3, (prop::sample::select(seeds), any::<Index>()));
+    (prop::sample::select(seeds), edits, splice).prop_map(|(seed, edits, splice)| {
+        let mut body = seed.as_bytes().to_vec();
+        for (at, byte, edit) in edits {
+            let at = at.index(body.len());
+            match edit {
+                0 => body[at] = byte,
+                1 => body.insert(at, byte),
+                2 if body.len() > 1 => drop(body.remove(at)),
+                _ => body[at] ^= 1 << (byte % 8),
+            }
+        }
+        if let Some((other, cut)) = splice {
+            body.truncate(cut.index(body.len()));
+            body.extend_from_slice(other.as_bytes());
+        }
+        body
+    })
 }
