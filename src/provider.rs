@@ -4,6 +4,16 @@
 //! it may have run decides everything that follows, so no kind of error leaves that open.
 
 pub mod bin;
+pub mod ace;
+pub mod alibaba;
+pub mod codes;
+pub mod credentials;
+pub mod http;
+pub mod setup;
+pub mod tencent;
+#[cfg(test)]
+pub(crate) mod testing;
+pub mod vendor_reply;
 
 use std::time::Duration;
 

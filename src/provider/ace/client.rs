@@ -1,0 +1,241 @@
+//! The calls.
+
+use std::collections::HashSet;
+
+use async_trait::async_trait;
+use jiff::Timestamp;
+use parking_lot::Mutex;
+
+use super::{
+    codes::{self, Reading},
+    config::{self, CertTypes},
+    sign,
+    wire::{self, ErrorBody, Reply, ResultBody},
+};
+use crate::{
+    config::providers::{AceCodeTable, AceSettings, VendorSettings},
+    domain::{
+        Answer, CardFacts, CardInquiry, Factors, Finding, Operation, ProviderMessage, ProviderName,
+        Question, VendorToken, Verification, vendor_text::bank_name,
+    },
+    provider::{
+        CallContext, Capabilities, Provider, ProviderError, ProviderErrorKind,
+        codes::wording_of,
+        credentials::Credentials,
+        http::{HttpCall, HttpClient, HttpReply},
+        setup::SetupError,
+        vendor_reply::{Json, error_of},
+    },
+    telemetry::events,
+};
+
+/// Ace Data Cloud.
+pub struct Ace {
+    name: ProviderName,
+    http: HttpClient,
+    credentials: Credentials,
+    code_table: AceCodeTable,
+    cert_types: CertTypes,
+    conflicts_told: Mutex<HashSet<(Operation, &'static str)>>,
+}
+
+impl Ace {
+    /// Makes the provider; `env` looks up variables that secrets are in.
+    ///
+    /// # Errors
+    /// When a secret, a file or a setting cannot be used.
+    pub fn new(
+        name: ProviderName,
+        settings: &AceSettings,
+        vendor: &VendorSettings,
+        env: &dyn Fn(&str) -> Option<String>,
+    ) -> Result<Self, SetupError> {
+        Ok(Self {
+            http: HttpClient::new(&name, &settings.endpoint, vendor)?,
+            credentials: Credentials::load(config::secrets(settings), env)?,
+            code_table: settings.code_table,
+            cert_types: CertTypes::new(vendor)?,
+            conflicts_told: Mutex::default(),
+            name,
+        })
+    }
+
+    /// Its secrets, to be refreshed now and then.
+    #[must_use]
+    pub const fn credentials(&self) -> &Credentials {
+        &self.credentials
+    }
+
+    async fn post(
+        &self,
+        operation: Operation,
+        body: Vec<u8>,
+        context: &CallContext,
+    ) -> Result<HttpReply, ProviderError> {
+        let authorization = sign::authorization(&self.credentials.current());
+        let path = path(operation);
+        let call = HttpCall {
+            path_and_query: path.to_owned(),
+            headers: vec![
+                ("accept", "application/json".to_owned()),
+                ("content-type", "application/json".to_owned()),
+                ("authorization", authorization.to_string()),
+            ],
+            body,
+            operation: Some(operation),
+            url_template: path,
+        };
+        self.http.post(call, context.timeout).await
+    }
+
+    fn note_conflict(&self, operation: Operation, conflict: Option<&'static str>) {
+        let Some(code) = conflict else { return };
+        events::provider_code_conflict(&self.name, operation);
+        if self.conflicts_told.lock().insert((operation, code)) {
+            events::provider_code_conflict_first_seen(&self.name, operation, code);
+        }
+    }
+
+    fn verification_answer(
+        &self,
+        question: &Question,
+        reply: &HttpReply,
+    ) -> Result<Answer, ProviderError> {
+        let json = Json::object(&reply.body);
+        let body = result_of(question, reply, json.as_ref())?;
+        let operation = question.operation();
+        let Reading {
+            result,
+            certainty,
+            charge,
+            conflict,
+        } = codes::verification(self.code_table, operation, &body.code, body.description);
+        self.note_conflict(operation, conflict);
+        let finding = Finding::Verification { result, certainty };
+        Ok(answer(question, &body, finding, charge))
+    }
+
+    fn card_info_answer(
+        &self,
+        question: &Question,
+        reply: &HttpReply,
+    ) -> Result<Answer, ProviderError> {
+        let json = Json::object(&reply.body);
+        let body = result_of(question, reply, json.as_ref())?;
+        let reading = codes::card_info(&body.code, body.description);
+        self.note_conflict(Operation::CardInfo, reading.conflict);
+        let facts = match reading.result {
+            crate::domain::CardInfoResult::Found => CardFacts {
+                bank_name: bank_name(body.account_bank, question).into(),
+                card_type: body.account_type,
+                ..CardFacts::default()
+            },
+            _ => CardFacts::default(),
+        };
+        let finding = Finding::CardInfo {
+            result: reading.result,
+            facts,
+        };
+        Ok(answer(question, &body, finding, reading.charge))
+    }
+}
+
+#[async_trait]
+impl Provider for Ace {
+    fn name(&self) -> &ProviderName {
+        &self.name
+    }
+
+    fn capabilities(&self) -> Capabilities {
+        let capabilities = Capabilities::none()
+            .with(Operation::CardInfo)
+            .with_factors(Factors::Two)
+            .with_factors(Factors::Three)
+            .with_factors(Factors::Four);
+        self.cert_types
+            .kinds()
+            .fold(capabilities, Capabilities::with_identity)
+    }
+
+    async fn verify(
+        &self,
+        question: &Verification,
+        context: &CallContext,
+    ) -> Result<Answer, ProviderError> {
+        let cert_type = match question.identity() {
+            Some(identity) => self
+                .cert_types
+                .code(identity.kind())
+                .map_err(|_| ProviderError::cannot("no cert_type for this kind of document"))?,
+            None => None,
+        };
+        let body = wire::verification_body(question, cert_type);
+        let reply = self.post(question.factors().into(), body, context).await?;
+        self.verification_answer(&Question::Verify(question.clone()), &reply)
+    }
+
+    async fn card_info(
+        &self,
+        question: &CardInquiry,
+        context: &CallContext,
+    ) -> Result<Answer, ProviderError> {
+        let Some(card) = question.card.full() else {
+            return Err(ProviderError::cannot("full card numbers only"));
+        };
+        let body = wire::card_info_body(card.expose());
+        let reply = self.post(Operation::CardInfo, body, context).await?;
+        self.card_info_answer(&Question::CardInfo(question.clone()), &reply)
+    }
+}
+
+const fn path(operation: Operation) -> &'static str {
+    match operation {
+        Operation::CardInfo => "/identity/bankcard/check-1e",
+        Operation::VerifyTwo => "/identity/bankcard/check-2e",
+        Operation::VerifyThree => "/identity/bankcard/check-3e",
+        Operation::VerifyFour => "/identity/bankcard/check-4e",
+    }
+}
+
+fn result_of<'a>(
+    question: &Question,
+    reply: &HttpReply,
+    body: Option<&'a Json>,
+) -> Result<ResultBody<'a>, ProviderError> {
+    match wire::read(reply, body) {
+        Reply::Result(body) => Ok(body),
+        Reply::Error(error) => Err(error_from(question, reply, &error)),
+        Reply::Unusable => Err(error_of(
+            reply,
+            ProviderErrorKind::OutcomeUnknown,
+            "the reply contradicts itself",
+        )),
+    }
+}
+
+fn error_from(question: &Question, reply: &HttpReply, body: &ErrorBody<'_>) -> ProviderError {
+    let kind = codes::error_kind(body.code, reply.status);
+    let mut error = error_of(reply, kind, "the vendor replied with an error");
+    error.provider_code = VendorToken::screened(body.code.unwrap_or_default(), question);
+    error.provider_request_id = VendorToken::screened(body.trace_id, question);
+    error
+}
+
+fn answer(
+    question: &Question,
+    body: &ResultBody<'_>,
+    finding: Finding,
+    charge: crate::domain::Charge,
+) -> Answer {
+    Answer {
+        finding,
+        charge,
+        provider_code: VendorToken::screened(&body.code, question),
+        provider_message: ProviderMessage::screened(body.description, question, wording_of),
+        provider_request_id: VendorToken::screened(body.trace_id, question),
+        answered_at: Timestamp::now(),
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,13 @@
+//! Authentication: a bearer token, nothing more.
+
+use zeroize::Zeroizing;
+
+use crate::provider::credentials::CredentialSet;
+
+use super::config::TOKEN;
+
+/// The value of the `authorization` header.
+pub(super) fn authorization(credentials: &CredentialSet) -> Zeroizing<String> {
+    let token = credentials.get(TOKEN).unwrap_or_default();
+    Zeroizing::new(format!("Bearer {token}"))
+}

@@ -1,0 +1,3 @@
+//! Tencent Cloud FaceID.
+
+pub mod codes;
