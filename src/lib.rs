@@ -2,5 +2,6 @@
 
 pub mod config;
 pub mod domain;
+pub mod proto;
 pub mod provider;
 pub mod telemetry;
