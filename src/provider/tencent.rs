@@ -1,3 +1,5 @@
 //! Tencent Cloud FaceID.
 
 pub mod codes;
+pub mod encryption;
+pub mod sign;
