@@ -2,4 +2,5 @@
 
 pub mod codes;
 pub mod encryption;
+pub mod errors;
 pub mod sign;
