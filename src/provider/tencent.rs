@@ -9,3 +9,6 @@ pub mod sign;
 pub mod wire;
 
 pub use client::TencentProvider;
+
+#[cfg(test)]
+mod tests;
