@@ -33,11 +33,11 @@ pub const fn documented() -> &'static [SandboxRow] {
 }
 
 /// The embedded test vendor.
-pub struct SandboxProvider {
+pub struct Sandbox {
     name: ProviderName,
 }
 
-impl SandboxProvider {
+impl Sandbox {
     /// A sandbox under a configured name.
     #[must_use]
     pub const fn new(name: ProviderName) -> Self {
@@ -54,7 +54,7 @@ fn behaviour_of(number: &str) -> Option<Behaviour> {
 }
 
 #[async_trait]
-impl Provider for SandboxProvider {
+impl Provider for Sandbox {
     fn name(&self) -> &ProviderName {
         &self.name
     }
@@ -161,8 +161,8 @@ mod tests {
         attempt: 1,
     };
 
-    fn sandbox() -> SandboxProvider {
-        SandboxProvider::new(ProviderName::new("sandbox").unwrap())
+    fn sandbox() -> Sandbox {
+        Sandbox::new(ProviderName::new("sandbox").unwrap())
     }
 
     fn verification(number: &str) -> Verification {

@@ -8,7 +8,7 @@ pub mod errors;
 pub mod sign;
 pub mod wire;
 
-pub use client::TencentProvider;
+pub use client::Tencent;
 
 #[cfg(test)]
 mod tests;

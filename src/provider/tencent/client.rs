@@ -35,20 +35,20 @@ const SERVICE: &str = "faceid";
 const CONTENT_TYPE: &str = "application/json";
 
 /// Tencent Cloud FaceID, international or mainland.
-pub struct TencentProvider {
+pub struct Tencent {
     name: ProviderName,
     config: TencentConfig,
     credentials: Credentials,
     http: HttpClient,
 }
 
-impl TencentProvider {
+impl Tencent {
     /// Makes the client. Variables of the environment are looked up with `env`, once.
     ///
     /// # Errors
     /// When a secret, a file or a setting cannot be used.
     pub fn new(
-        name: &ProviderName,
+        name: ProviderName,
         settings: &TencentSettings,
         vendor: &VendorSettings,
         env: &dyn Fn(&str) -> Option<String>,
@@ -64,10 +64,10 @@ impl TencentProvider {
                 .map(|token| ("session_token", token)),
         );
         Ok(Self {
-            name: name.clone(),
             config: TencentConfig::new(settings, vendor)?,
             credentials: Credentials::load(sources, env)?,
-            http: HttpClient::new(name, &settings.endpoint, vendor)?,
+            http: HttpClient::new(&name, &settings.endpoint, vendor)?,
+            name,
         })
     }
 
@@ -125,7 +125,7 @@ impl TencentProvider {
 }
 
 #[async_trait]
-impl Provider for TencentProvider {
+impl Provider for Tencent {
     fn name(&self) -> &ProviderName {
         &self.name
     }

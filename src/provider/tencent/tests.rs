@@ -9,7 +9,7 @@ use serde_json::{Value, json};
 use zeroize::Zeroizing;
 
 use super::{
-    client::{TencentProvider, read_reply},
+    client::{Tencent, read_reply},
     config::TencentConfig,
     encryption::FieldEncryptor,
     sign::Tc3,
@@ -467,7 +467,7 @@ async fn what_is_signed_is_what_is_sent() {
     let (settings, vendor_settings) = settings(&base);
     let env = |name: &str| Some(format!("{name}-value"));
     let name = ProviderName::new("tencent").unwrap();
-    let provider = TencentProvider::new(&name, &settings, &vendor_settings, &env).unwrap();
+    let provider = Tencent::new(name.clone(), &settings, &vendor_settings, &env).unwrap();
     let context = CallContext {
         timeout: Duration::from_secs(5),
         attempt: 1,
@@ -501,7 +501,7 @@ async fn a_document_without_a_code_and_a_prefix_are_refused_before_anything_is_s
     let (settings, vendor_settings) = settings(&base);
     let env = |_: &str| Some("x".to_owned());
     let name = ProviderName::new("tencent").unwrap();
-    let provider = TencentProvider::new(&name, &settings, &vendor_settings, &env).unwrap();
+    let provider = Tencent::new(name.clone(), &settings, &vendor_settings, &env).unwrap();
     let context = CallContext {
         timeout: Duration::from_secs(5),
         attempt: 1,
@@ -523,7 +523,7 @@ fn settings_that_cannot_be_used_are_told_by_key() {
     let (settings, mut vendor_settings) = settings("http://127.0.0.1:1");
     let codes = BTreeMap::from([(IdentityType::Passport, "03a".to_owned())]);
     vendor_settings.identity_types = codes;
-    let problem = TencentProvider::new(&name, &settings, &vendor_settings, &env).err();
+    let problem = Tencent::new(name.clone(), &settings, &vendor_settings, &env).err();
     assert_eq!(problem.unwrap().problems()[0].0, "identity_types");
     vendor_settings.identity_types.clear();
 
@@ -540,7 +540,7 @@ fn settings_that_cannot_be_used_are_told_by_key() {
             }),
             ..settings.clone()
         };
-        let problem = TencentProvider::new(&name, &settings, &vendor_settings, &env).err();
+        let problem = Tencent::new(name.clone(), &settings, &vendor_settings, &env).err();
         let key = problem.unwrap().problems()[0].0;
         assert_eq!(key, "field_encryption.public_key_file");
     }
