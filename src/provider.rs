@@ -9,6 +9,8 @@ pub mod alibaba;
 pub mod codes;
 pub mod credentials;
 pub mod http;
+pub mod remote;
+pub mod sandbox;
 pub mod setup;
 pub mod tencent;
 #[cfg(test)]
