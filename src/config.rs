@@ -4,14 +4,26 @@
 //! Reading goes through three stages: tables merged key by key, every key read and checked with
 //! all problems collected, and the plain types below, which the rest of the house receives.
 
+mod check;
+mod print;
+pub mod problem;
 pub mod providers;
+mod read;
+mod reader;
+pub mod reload;
 pub mod secret;
+mod source;
 
 use std::{collections::BTreeMap, net::SocketAddr, path::PathBuf, time::Duration};
 
 use providers::{Money, ProviderSettings};
 use secret::SecretRef;
 
+pub use self::{
+    problem::{Problem, Problems},
+    read::LoadedConfig,
+    source::{ConfigSource, DEFAULT},
+};
 use crate::domain::{Operation, ProviderName};
 
 /// Everything that the operator decided, checked.

@@ -38,6 +38,17 @@ pub enum ProviderKind {
     Grpc(GrpcSettings),
 }
 
+impl ProviderKind {
+    /// Whether it is part of this process: costs nothing, and no network stands between.
+    #[must_use]
+    pub const fn is_embedded(&self) -> bool {
+        match self {
+            Self::Sandbox | Self::Bin { .. } => true,
+            Self::Ace(_) | Self::Tencent(_) | Self::Alibaba(_) | Self::Grpc(_) => false,
+        }
+    }
+}
+
 /// Settings that every vendor has.
 #[derive(Debug, Clone)]
 pub struct VendorSettings {
