@@ -1,6 +1,16 @@
 //! What callers see: the only room that names tonic, apart from the provider that speaks gRPC.
 
+mod acceptor;
 pub mod api;
+pub mod connection;
 pub mod convert;
 pub mod deadline;
+pub mod handshake;
+pub mod health;
+pub mod limits;
+pub mod path_switch;
+mod preface;
+pub mod routes;
+pub mod server;
 pub mod status;
+pub mod workers;

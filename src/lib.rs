@@ -10,11 +10,16 @@
     )
 )]
 
+pub mod admin;
 pub mod cache;
 pub mod config;
 pub mod domain;
 pub mod grpc;
+pub mod health;
+pub mod listener;
 pub mod proto;
 pub mod provider;
+pub mod runtime;
 pub mod service;
+pub mod signals;
 pub mod telemetry;

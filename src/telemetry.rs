@@ -1,3 +1,9 @@
 //! What the operator sees.
 
 pub mod events;
+pub mod filter;
+pub mod format;
+pub mod init;
+pub mod panics;
+
+pub use init::{Guard, LevelHandle, init};

@@ -1,0 +1,206 @@
+//! The life of one connection: hello, calls, a polite end.
+
+use std::{
+    pin::{Pin, pin},
+    time::Duration,
+};
+
+use http::Request;
+use hyper::{body::Incoming, server::conn::http2::Builder, service::service_fn};
+use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
+use rand::Rng;
+use tokio::{
+    net::TcpStream,
+    time::{Instant, sleep_until, timeout},
+};
+use tokio_util::sync::CancellationToken;
+
+use super::{
+    handshake::Handshake,
+    path_switch::{Calls, GrpcService},
+    preface::{Greeting, Hello},
+};
+
+/// What one connection may do and how long it may live.
+#[derive(Debug, Clone)]
+pub struct ConnectionLimits {
+    /// From the accepted socket to the peer's SETTINGS frame.
+    pub hello_timeout: Duration,
+    /// After this much silence the peer is asked whether it is still there.
+    pub keep_alive_interval: Duration,
+    /// How long it may take to say so.
+    pub keep_alive_timeout: Duration,
+    /// Calls at once.
+    pub max_concurrent_streams: u32,
+    /// All headers of a request together, as HTTP/2 counts them.
+    pub max_header_list_bytes: u32,
+    /// Bytes of one request that may be on their way unread.
+    pub stream_window_bytes: u32,
+    /// The same for all requests of the connection.
+    pub connection_window_bytes: u32,
+    /// After this, a tenth more or less, the peer is asked to go and come again.
+    pub max_age: Duration,
+    /// How long calls may take after that.
+    pub age_grace: Duration,
+    /// How long a connection without calls may take to close when asked to.
+    pub idle_grace: Duration,
+}
+
+impl Default for ConnectionLimits {
+    fn default() -> Self {
+        Self {
+            hello_timeout: Duration::from_secs(10),
+            keep_alive_interval: Duration::from_secs(30),
+            keep_alive_timeout: Duration::from_secs(20),
+            max_concurrent_streams: 256,
+            max_header_list_bytes: 16 * 1024,
+            // twice the longest message by default
+            stream_window_bytes: 128 * 1024,
+            connection_window_bytes: 1024 * 1024,
+            max_age: Duration::from_secs(20 * 60),
+            age_grace: Duration::from_secs(15),
+            idle_grace: Duration::from_secs(2),
+        }
+    }
+}
+
+impl ConnectionLimits {
+    fn http2(&self) -> Builder<TokioExecutor> {
+        let mut builder = Builder::new(TokioExecutor::new());
+        builder
+            .timer(TokioTimer::new())
+            .max_concurrent_streams(self.max_concurrent_streams)
+            .max_header_list_size(self.max_header_list_bytes)
+            .initial_stream_window_size(self.stream_window_bytes)
+            .initial_connection_window_size(self.connection_window_bytes)
+            .keep_alive_interval(self.keep_alive_interval)
+            .keep_alive_timeout(self.keep_alive_timeout)
+            // no gRPC client reads it
+            .auto_date_header(false);
+        builder
+    }
+
+    /// The age of one connection, so that those which came together do not go together.
+    fn jittered_age(&self) -> Duration {
+        self.max_age.mul_f64(rand::rng().random_range(0.9..=1.1))
+    }
+}
+
+/// What all connections of a worker have in common.
+#[derive(Debug, Clone)]
+pub(super) struct ConnectionHost<S> {
+    pub(super) calls: Calls<S>,
+    pub(super) limits: ConnectionLimits,
+    pub(super) handshake: Handshake,
+    /// Cancelled when every peer shall go.
+    pub(super) drain: CancellationToken,
+}
+
+impl<S: GrpcService> ConnectionHost<S> {
+    /// The same for one connection.
+    pub(super) fn for_connection(&self) -> Self {
+        Self {
+            calls: self.calls.for_connection(),
+            limits: self.limits.clone(),
+            handshake: self.handshake,
+            drain: self.drain.clone(),
+        }
+    }
+
+    /// Serves one connection to its end.
+    pub(super) async fn serve(self, stream: TcpStream) {
+        let opened = Instant::now();
+        let limits = self.limits;
+        let drain = self.drain;
+        let handshake = timeout(limits.hello_timeout, self.handshake.run(stream));
+        let Some(Ok(Ok(stream))) = drain.run_until_cancelled(handshake).await else {
+            return;
+        };
+        let calls = self.calls;
+        let (stream, hello) = Greeting::new(stream);
+        let open_calls = calls.open_calls();
+        let service = service_fn(move |request: Request<Incoming>| calls.call(request));
+        let mut connection = pin!(
+            limits
+                .http2()
+                .serve_connection(TokioIo::new(stream), service)
+        );
+        let end = until_the_end_is_near(connection.as_mut(), &limits, &hello, &drain, opened);
+        let latest = match end.await {
+            End::Closed => return,
+            End::Aged => Some(Instant::now() + limits.age_grace),
+            // the server ends what is left when its own time is over
+            End::Drained => None,
+        };
+        connection.as_mut().graceful_shutdown();
+        wind_down(connection, open_calls, limits.idle_grace, latest).await;
+    }
+}
+
+async fn until_the_end_is_near<C: Future>(
+    mut connection: Pin<&mut C>,
+    limits: &ConnectionLimits,
+    hello: &Hello,
+    drain: &CancellationToken,
+    opened: Instant,
+) -> End {
+    let leaves_at = opened + limits.jittered_age();
+    let first_look = leaves_at.min(opened + limits.hello_timeout);
+    let mut timer = pin!(sleep_until(first_look));
+    let mut drained = pin!(drain.cancelled());
+    loop {
+        tokio::select! {
+            biased;
+            _ = connection.as_mut() => return End::Closed,
+            () = drained.as_mut() => {
+                return if hello.is_complete() { End::Drained } else { End::Closed };
+            }
+            () = timer.as_mut() => {
+                if !hello.is_complete() {
+                    return End::Closed;
+                }
+                if timer.deadline() >= leaves_at {
+                    return End::Aged;
+                }
+                timer.as_mut().reset(leaves_at);
+            }
+        }
+    }
+}
+
+/// Waits for the calls under way, but not for peers that merely stay, nor for streams that
+/// never end by themselves.
+async fn wind_down<C: Future>(
+    mut connection: Pin<&mut C>,
+    open_calls: impl Fn() -> usize,
+    idle_grace: Duration,
+    latest: Option<Instant>,
+) {
+    let pause = idle_grace / 2;
+    let mut was_idle = false;
+    loop {
+        let look = Instant::now() + pause;
+        tokio::select! {
+            biased;
+            _ = connection.as_mut() => return,
+            () = sleep_until(latest.map_or(look, |latest| latest.min(look))) => {
+                let is_idle = open_calls() == 0;
+                let is_over = latest.is_some_and(|latest| latest <= Instant::now());
+                if is_over || (is_idle && was_idle) {
+                    return;
+                }
+                was_idle = is_idle;
+            }
+        }
+    }
+}
+
+/// Why a connection is about to end.
+enum End {
+    /// It has ended, or there is nobody to be polite to.
+    Closed,
+    /// It is old.
+    Aged,
+    /// The process is about to stop.
+    Drained,
+}
