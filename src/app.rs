@@ -1,43 +1,51 @@
 //! The only place that constructs: settings become wired parts, bound sockets, a server that runs
 //! and, at the end, drains.
 
-pub mod providers;
+mod providers;
 mod status;
 
-use std::{io, net::SocketAddr, sync::Arc, time::Duration};
+use std::{collections::BTreeMap, io, net::SocketAddr, sync::Arc, time::Duration};
 
 use futures_util::Stream;
 use jiff::Timestamp;
-use tokio::runtime::{Handle, Runtime};
+use tokio::{
+    runtime::{Handle, Runtime},
+    time::Instant,
+};
+use tokio_util::sync::CancellationToken;
 
+pub use self::providers::Env;
+use self::status::Status;
 use crate::{
-    admin,
+    admin::{self, Admin},
     cache::Digests,
-    config::{Config, secret::SecretError},
-    domain::{ProviderName, Reason},
-    grpc::{api::Api, health::HealthService, path_switch::Answers, routes, server::{Outcome, Server, ServerLimits}, status as grpc_status},
+    config::{Config, Problem, Problems},
+    domain::{Operation, ProviderName},
+    grpc::{
+        api::{self, Api},
+        health::HealthService,
+        routes,
+        server::{Outcome, Server, ServerLimits},
+    },
     health::HealthSwitch,
     listener,
-    proto::bankcard::v1::bank_card_service_server::BankCardServiceServer,
+    provider::setup::SetupError,
     runtime,
-    service::{Parts, Service, clock::Clock, denial::{Denial, Stage}, routing::Policy},
+    service::{Parts, Service, clock::Clock, lane::Lane, routing::Policy},
     signals::{StopSignal, stop_signals},
 };
 
 /// How often files that hold secrets are looked at.
 const SECRETS_EVERY: Duration = Duration::from_secs(5);
+/// What is left to tidy up gets this long.
+const LAST_MOMENTS: Duration = Duration::from_millis(500);
 
 /// Why the service did not start. Names a key or a socket, never a value.
 #[derive(Debug, thiserror::Error)]
 pub enum StartError {
-    /// A setting cannot be used after all.
-    #[error("{key}: {detail}")]
-    Setting {
-        /// The key.
-        key: String,
-        /// What is wrong with it.
-        detail: String,
-    },
+    /// Settings cannot be used after all.
+    #[error("the configuration cannot be used")]
+    Settings(Vec<Problem>),
     /// A socket cannot be had.
     #[error("{key}: cannot listen on {address}: {source}")]
     Listen {
@@ -51,26 +59,203 @@ pub enum StartError {
     /// The operating system gave no thread or descriptor.
     #[error("cannot start: {0}")]
     System(#[from] io::Error),
+    /// The embedded contract cannot be read; a test rules that out.
+    #[error("the embedded contract cannot be read")]
+    Contract,
 }
 
 impl StartError {
-    fn provider(name: &ProviderName, detail: &str) -> Self {
-        Self::Setting {
-            key: format!("providers.{name}"),
-            detail: detail.to_owned(),
-        }
+    fn setup(name: &ProviderName, error: &SetupError) -> Self {
+        let problems = error.problems().into_iter();
+        let keyed =
+            problems.map(|(key, text)| Problem::new(format!("providers.{name}.{key}"), text));
+        Self::Settings(keyed.collect())
     }
 
-    fn secret(key: &str, error: &SecretError) -> Self {
-        Self::Setting {
-            key: key.to_owned(),
-            detail: error.to_string(),
-        }
-    }
-
-    /// Whether the configuration is to blame.
+    /// What is wrong with the configuration, if that is to blame.
     #[must_use]
-    pub const fn is_configuration(&self) -> bool {
-        matches!(self, Self::Setting { .. })
+    pub fn problems(self) -> Result<Problems, Self> {
+        match self {
+            Self::Settings(problems) => Ok(Problems::new(problems)),
+            other => Err(other),
+        }
     }
+}
+
+/// The two bound sockets, so that a start can fail before anything else is built, and a test can
+/// choose its ports.
+pub struct Sockets {
+    /// For gRPC.
+    pub grpc: std::net::TcpListener,
+    /// For the admin port.
+    pub admin: std::net::TcpListener,
+}
+
+impl Sockets {
+    /// Binds what the configuration says.
+    ///
+    /// # Errors
+    /// When an address is taken, not ours, or not allowed.
+    pub fn bind(config: &Config) -> Result<Self, StartError> {
+        let bind = |key, address| {
+            listener::bind(address).map_err(|source| StartError::Listen {
+                key,
+                address,
+                source,
+            })
+        };
+        Ok(Self {
+            grpc: bind("server.listen", config.server.listen)?,
+            admin: bind("server.admin_listen", config.server.admin_listen)?,
+        })
+    }
+}
+
+/// Serves until a signal comes, and drains; returns the exit code.
+///
+/// # Errors
+/// When the service cannot start.
+pub fn serve(config: &Config, env: Env<'_>) -> Result<u8, StartError> {
+    let started = std::time::Instant::now();
+    let sockets = Sockets::bind(config)?;
+    let outside = runtime::outside()?;
+    let _entered = outside.enter();
+    let signals = stop_signals()?;
+    let outcome = run(config, env, sockets, signals, &outside, started)?;
+    outside.shutdown_timeout(LAST_MOMENTS);
+    Ok(outcome.exit_code())
+}
+
+fn run(
+    config: &Config,
+    env: Env<'_>,
+    sockets: Sockets,
+    signals: impl Stream<Item = StopSignal> + Unpin,
+    outside: &Runtime,
+    started: std::time::Instant,
+) -> Result<Outcome, StartError> {
+    let service = service(config, env, outside.handle())?;
+    let health = HealthSwitch::new();
+    let hot = Api::new(service.clone(), config.luhn, config.server.max_deadline)
+        .into_server(config.server.max_message_bytes);
+    let rest =
+        routes::rest(health.clone(), config.server.reflection).map_err(|_| StartError::Contract)?;
+    let server = Server::new(
+        sockets.grpc,
+        hot,
+        rest,
+        api::answers(),
+        ServerLimits::from(&config.server),
+        health.clone(),
+    );
+    let status = Status {
+        service: service.clone(),
+        health: health.clone(),
+        gauges: server.gauges(),
+        warnings: config.warnings.clone(),
+        started_at: Timestamp::now(),
+        started,
+    };
+    let admin = Admin {
+        status: Arc::new(status),
+        metrics: None,
+        health: health.clone(),
+        grpc_health: HealthService::router(health),
+    };
+    let stop = CancellationToken::new();
+    let admin = admin::serve(sockets.admin, admin.router(), stop.clone());
+    let admin = outside.spawn(admin);
+    outside.spawn(refresh_secrets(service.clone(), stop.clone()));
+    announce(config, started);
+    let leaders = |until: Instant| async move {
+        let _ = service.wait_for_leaders(until).await;
+    };
+    let outcome = outside.block_on(server.run(signals, leaders))?;
+    stop.cancel();
+    // its own grace ends it; what remains goes with the runtime
+    let _ = outside.block_on(admin);
+    Ok(outcome)
+}
+
+/// Wires the service from its settings.
+///
+/// # Errors
+/// When a setting cannot be used.
+pub fn service(config: &Config, env: Env<'_>, outside: &Handle) -> Result<Service, StartError> {
+    let lanes = providers::lanes(config, env)?;
+    Ok(Service::new(Parts {
+        digests: digests(config, env)?,
+        routes: routes_of(config, &lanes),
+        lanes,
+        policy: Policy {
+            failover_on_unsupported: config.routes.failover_on_unsupported,
+            min_attempt: config.server.min_attempt,
+            max_queue: config.server.max_queue,
+        },
+        cache: config.cache.clone(),
+        outside: outside.clone(),
+        clock: Clock::System,
+    }))
+}
+
+fn routes_of(
+    config: &Config,
+    lanes: &BTreeMap<ProviderName, Arc<Lane>>,
+) -> BTreeMap<Operation, Vec<ProviderName>> {
+    let mut routes = config.routes.by_operation.clone();
+    for route in routes.values_mut() {
+        route.retain(|name| lanes.contains_key(name));
+    }
+    routes
+}
+
+fn digests(config: &Config, env: Env<'_>) -> Result<Digests, StartError> {
+    let Some(key) = &config.cache.key else {
+        return Ok(Digests::random());
+    };
+    let key = key.read(env).map_err(|error| {
+        StartError::Settings(vec![Problem::new("cache.key", error.to_string())])
+    })?;
+    Ok(Digests::new(key.expose().as_bytes()))
+}
+
+/// Files that hold vendors' secrets are read again when they change.
+async fn refresh_secrets(service: Service, stop: CancellationToken) {
+    let mut ticks = tokio::time::interval(SECRETS_EVERY);
+    loop {
+        tokio::select! {
+            () = stop.cancelled() => return,
+            _ = ticks.tick() => {}
+        }
+        let service = service.clone();
+        // reading files blocks; a slow disk must not hold up anything else
+        let refreshed = tokio::task::spawn_blocking(move || {
+            for lane in service.lanes() {
+                lane.provider().refresh_secrets();
+            }
+        });
+        let _ = refreshed.await;
+    }
+}
+
+fn announce(config: &Config, started: std::time::Instant) {
+    for warning in &config.warnings {
+        tracing::warn!("{warning}");
+    }
+    let route = |operation: Operation| {
+        let names = config.routes.by_operation.get(&operation);
+        let names = names.map(|names| names.iter().map(ProviderName::as_str).collect::<Vec<_>>());
+        names.unwrap_or_default().join(",")
+    };
+    tracing::info!(
+        version = env!("CARGO_PKG_VERSION"),
+        grpc = %config.server.listen,
+        admin = %config.server.admin_listen,
+        verify_two = route(Operation::VerifyTwo),
+        verify_three = route(Operation::VerifyThree),
+        verify_four = route(Operation::VerifyFour),
+        card_info = route(Operation::CardInfo),
+        start_ms = u64::try_from(started.elapsed().as_millis()).unwrap_or(u64::MAX),
+        "serving"
+    );
 }

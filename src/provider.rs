@@ -3,9 +3,9 @@
 //! A definite answer, good or bad, is `Ok`. An error says what is known about the request: whether
 //! it may have run decides everything that follows, so no kind of error leaves that open.
 
-pub mod bin;
 pub mod ace;
 pub mod alibaba;
+pub mod bin;
 pub mod codes;
 pub mod credentials;
 pub mod http;
@@ -61,6 +61,9 @@ pub trait Provider: Send + Sync {
     fn card_info_now(&self, _question: &CardInquiry) -> Option<Answer> {
         None
     }
+
+    /// Reads the files again that its secrets are in, where they have changed. May block.
+    fn refresh_secrets(&self) {}
 
     /// Checks endpoint and credentials with a call that costs nothing and names no card.
     ///

@@ -1,11 +1,11 @@
 //! From settings to providers.
 
-use std::{collections::BTreeMap, fs, sync::Arc};
+use std::{collections::BTreeMap, fs, path::Path, sync::Arc};
 
 use super::StartError;
 use crate::{
     config::{
-        Config, Mode,
+        Config, Mode, Problem,
         providers::{ProviderKind, ProviderSettings},
     },
     domain::ProviderName,
@@ -14,9 +14,10 @@ use crate::{
         ace::Ace,
         alibaba::Alibaba,
         bin::{BinProvider, BinTable},
-        remote::RemoteProvider,
-        sandbox::SandboxProvider,
-        tencent::TencentProvider,
+        remote::Remote,
+        sandbox::Sandbox,
+        setup::SetupError,
+        tencent::Tencent,
     },
     service::lane::Lane,
 };
@@ -69,37 +70,39 @@ fn sandbox_may_exist(config: &Config) -> bool {
 
 fn provider(settings: &ProviderSettings, env: Env<'_>) -> Result<Arc<dyn Provider>, StartError> {
     let name = settings.name.clone();
-    let wrong = |detail: String| StartError::provider(&settings.name, &detail);
-    Ok(match &settings.kind {
-        ProviderKind::Sandbox => Arc::new(SandboxProvider::new(name)),
+    let vendor = &settings.vendor;
+    let made: Result<Arc<dyn Provider>, SetupError> = match &settings.kind {
+        ProviderKind::Sandbox => Ok(Arc::new(Sandbox::new(name))),
         ProviderKind::Bin { override_file } => {
-            let table = match override_file {
-                None => BinTable::embedded(),
-                Some(path) => {
-                    let csv = fs::read_to_string(path)
-                        .map_err(|error| wrong(format!("override_file: {}", error.kind())))?;
-                    BinTable::with_overlay(&csv).map_err(|problems| {
-                        let lines: Vec<_> = problems.iter().map(ToString::to_string).collect();
-                        wrong(format!("override_file: {}", lines.join("; ")))
-                    })?
-                }
-            };
-            Arc::new(BinProvider::new(name, table))
+            let table = table(&settings.name, override_file.as_deref())?;
+            Ok(Arc::new(BinProvider::new(name, table)))
         }
-        ProviderKind::Ace(ace) => Arc::new(
-            Ace::new(name, ace, &settings.vendor, env).map_err(|error| wrong(error.to_string()))?,
-        ),
-        ProviderKind::Tencent(tencent) => Arc::new(
-            TencentProvider::new(name, tencent, &settings.vendor, env)
-                .map_err(|error| wrong(error.to_string()))?,
-        ),
-        ProviderKind::Alibaba(alibaba) => Arc::new(
-            Alibaba::new(name, alibaba, &settings.vendor, env)
-                .map_err(|error| wrong(error.to_string()))?,
-        ),
-        ProviderKind::Grpc(grpc) => Arc::new(
-            RemoteProvider::new(name, grpc, &settings.vendor)
-                .map_err(|error| wrong(error.to_string()))?,
-        ),
+        ProviderKind::Ace(ace) => Ace::new(name, ace, vendor, env).map(arc),
+        ProviderKind::Tencent(tencent) => Tencent::new(name, tencent, vendor, env).map(arc),
+        ProviderKind::Alibaba(alibaba) => Alibaba::new(name, alibaba, vendor, env).map(arc),
+        ProviderKind::Grpc(grpc) => Remote::new(name, grpc, vendor).map(arc),
+    };
+    made.map_err(|error| StartError::setup(&settings.name, &error))
+}
+
+fn arc<P: Provider + 'static>(provider: P) -> Arc<dyn Provider> {
+    Arc::new(provider)
+}
+
+fn table(name: &ProviderName, override_file: Option<&Path>) -> Result<BinTable, StartError> {
+    let Some(path) = override_file else {
+        return Ok(BinTable::embedded());
+    };
+    let wrong = |detail: String| {
+        StartError::Settings(vec![Problem::new(
+            format!("providers.{name}.override_file"),
+            detail,
+        )])
+    };
+    let csv = fs::read_to_string(path)
+        .map_err(|error| wrong(format!("cannot be read: {}", error.kind())))?;
+    BinTable::with_overlay(&csv).map_err(|problems| {
+        let lines: Vec<_> = problems.iter().map(ToString::to_string).collect();
+        wrong(lines.join("; "))
     })
 }

@@ -41,11 +41,11 @@ impl StatusSource for Status {
             "ready": self.health.is_ready(),
             "warnings": self.warnings,
             "connections": {
-                "open": self.gauges.connections.taken(),
+                "open": self.gauges.connections.inside(),
                 "turned_away": self.gauges.connections.turned_away(),
             },
             "calls": {
-                "in_flight": self.gauges.in_flight.taken(),
+                "in_flight": self.gauges.in_flight.inside(),
                 "turned_away": self.gauges.in_flight.turned_away(),
                 "at_vendors": self.service.in_flight(),
             },

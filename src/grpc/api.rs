@@ -8,6 +8,7 @@ use tonic::{Request, Response, Status};
 use super::{
     convert::{self, Reading},
     deadline::Deadline,
+    path_switch::{ARRIVAL, Answers},
     status,
 };
 use crate::{
@@ -15,12 +16,12 @@ use crate::{
     domain::{Question, Reason},
     proto::bankcard::v1::{
         QueryCardInfoRequest, QueryCardInfoResponse, VerifyBankCardRequest, VerifyBankCardResponse,
-        bank_card_service_server::BankCardService,
+        bank_card_service_server::{BankCardService, BankCardServiceServer},
     },
     service::{
         Service,
         ask::{Ask, Caller, Reply},
-        denial::Denial,
+        denial::{Denial, Stage},
     },
     telemetry::events,
 };
@@ -44,6 +45,12 @@ impl Api {
             everybody: Arc::new(Caller::anonymous()),
             max_deadline,
         }
+    }
+
+    /// The service in its generated clothes, taking messages of at most that many bytes.
+    #[must_use]
+    pub fn into_server(self, max_message_bytes: usize) -> BankCardServiceServer<Self> {
+        BankCardServiceServer::new(self).max_decoding_message_size(max_message_bytes)
     }
 
     fn reading<T>(&self, request: &Request<T>) -> Reading {
@@ -124,4 +131,20 @@ impl BankCardService for Api {
 fn refuse(method: &'static str, denial: Denial) -> Status {
     events::denied(method, denial.reason_name(), std::time::Duration::ZERO);
     status::status(&denial)
+}
+
+/// The answers that are given without asking the service.
+#[must_use]
+pub fn answers() -> Answers {
+    Answers {
+        refused: |reason| status::plain(reason).into_http(),
+        deadline_exceeded: |stage| {
+            let stage = if stage == ARRIVAL {
+                Stage::Receiving
+            } else {
+                Stage::Waiting
+            };
+            status::status(&Denial::deadline(stage)).into_http()
+        },
+    }
 }

@@ -8,7 +8,7 @@ use std::{
 use http::Request;
 use hyper::{body::Incoming, server::conn::http2::Builder, service::service_fn};
 use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
-use rand::Rng;
+use rand::RngExt;
 use tokio::{
     net::TcpStream,
     time::{Instant, sleep_until, timeout},

@@ -28,6 +28,9 @@ use crate::{domain::Reason, grpc::limits::Gate};
 /// The paths that bypass the router.
 pub const HOT_PREFIX: &str = "/bankcard.v1.BankCardService/";
 
+/// The stage of a deadline that had passed before the call was given to a handler.
+pub const ARRIVAL: &str = "arrival";
+
 /// A service that answers every call, also with errors.
 pub trait GrpcService:
     Service<Request<Body>, Response = Response<Body>, Error = Infallible, Future: Send>
@@ -174,7 +177,7 @@ where
     let now = Instant::now();
     let deadline = Deadline::of(request.headers(), now, shared.max_deadline);
     if deadline.has_passed(now) {
-        return (answers.deadline_exceeded)("arrival");
+        return (answers.deadline_exceeded)(ARRIVAL);
     }
     let mut request = request.map(Body::new);
     request.extensions_mut().insert(deadline);

@@ -59,6 +59,25 @@ pub enum RefreshOutcome {
     Failed(CredentialProblems),
 }
 
+/// Refreshes the secrets of a provider and tells the operator what came of it.
+pub fn refresh(provider: &ProviderName, credentials: &Credentials) {
+    match credentials.refresh() {
+        RefreshOutcome::Unchanged | RefreshOutcome::Settling => {}
+        RefreshOutcome::Changed => {
+            tracing::info!(provider = provider.as_str(), "secrets changed, in use from now on");
+        }
+        RefreshOutcome::Failed(problems) => {
+            for (key, error) in &problems {
+                tracing::warn!(
+                    provider = provider.as_str(),
+                    key,
+                    "changed secret cannot be used, the earlier ones stay in use: {error}"
+                );
+            }
+        }
+    }
+}
+
 /// The secrets of one provider, kept fresh by whoever calls [`Credentials::refresh`].
 pub struct Credentials {
     sources: Vec<(&'static str, SecretRef)>,

@@ -60,10 +60,6 @@ pub fn provider_code_conflict_first_seen(
     );
 }
 
-fn millis(latency: Duration) -> u64 {
-    u64::try_from(latency.as_millis()).unwrap_or(u64::MAX)
-}
-
 /// A call was answered.
 pub fn answered(
     method: &'static str,
@@ -77,7 +73,7 @@ pub fn answered(
     tracing::debug!(
         method,
         operation = operation.as_str(),
-        %provider,
+        provider = provider.as_str(),
         result,
         source = source.as_str(),
         charge = charge.as_str(),

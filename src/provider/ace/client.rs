@@ -21,7 +21,7 @@ use crate::{
     provider::{
         CallContext, Capabilities, Provider, ProviderError, ProviderErrorKind,
         codes::wording_of,
-        credentials::Credentials,
+        credentials::{Credentials, refresh},
         http::{HttpCall, HttpClient, HttpReply},
         setup::SetupError,
         vendor_reply::{Json, error_of},
@@ -144,6 +144,10 @@ impl Ace {
 impl Provider for Ace {
     fn name(&self) -> &ProviderName {
         &self.name
+    }
+
+    fn refresh_secrets(&self) {
+        refresh(&self.name, &self.credentials);
     }
 
     fn capabilities(&self) -> Capabilities {

@@ -193,6 +193,10 @@ impl Provider for Alibaba {
         &self.name
     }
 
+    fn refresh_secrets(&self) {
+        refresh(&self.name, &self.credentials);
+    }
+
     fn capabilities(&self) -> Capabilities {
         let capabilities = Capabilities::none()
             .with_factors(Factors::Two)

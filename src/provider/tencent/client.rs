@@ -24,7 +24,7 @@ use crate::{
     provider::{
         CallContext, Capabilities, Provider, ProviderError, ProviderErrorKind,
         codes::{CodeRow, phrase_of, row_of, wording_of},
-        credentials::Credentials,
+        credentials::{Credentials, refresh},
         http::{HttpCall, HttpClient, HttpReply},
         setup::SetupError,
     },
@@ -128,6 +128,10 @@ impl Tencent {
 impl Provider for Tencent {
     fn name(&self) -> &ProviderName {
         &self.name
+    }
+
+    fn refresh_secrets(&self) {
+        refresh(&self.name, &self.credentials);
     }
 
     fn capabilities(&self) -> Capabilities {
