@@ -10,7 +10,9 @@
     )
 )]
 
+pub mod app;
 pub mod cache;
+pub mod cli;
 pub mod config;
 pub mod domain;
 pub mod grpc;
