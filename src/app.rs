@@ -16,6 +16,7 @@ use tokio_util::sync::CancellationToken;
 
 pub use self::providers::Env;
 use self::status::Status;
+pub use crate::provider::bin::DATA_VERSION;
 use crate::{
     admin::{self, Admin},
     cache::Digests,
@@ -72,8 +73,10 @@ impl StartError {
         Self::Settings(keyed.collect())
     }
 
-    /// What is wrong with the configuration, if that is to blame.
-    #[must_use]
+    /// What is wrong with the configuration.
+    ///
+    /// # Errors
+    /// The error itself, when something else is to blame.
     pub fn problems(self) -> Result<Problems, Self> {
         match self {
             Self::Settings(problems) => Ok(Problems::new(problems)),

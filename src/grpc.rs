@@ -2,6 +2,7 @@
 
 mod acceptor;
 pub mod api;
+pub mod client;
 pub mod connection;
 pub mod convert;
 pub mod deadline;

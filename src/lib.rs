@@ -13,6 +13,7 @@
 pub mod admin;
 pub mod app;
 pub mod cache;
+pub mod cli;
 pub mod config;
 pub mod domain;
 pub mod grpc;

@@ -9,7 +9,10 @@ use std::{fmt, sync::Arc};
 use arc_swap::ArcSwap;
 use parking_lot::Mutex;
 
-use crate::config::secret::{Secret, SecretError, SecretRef};
+use crate::{
+    config::secret::{Secret, SecretError, SecretRef},
+    domain::ProviderName,
+};
 
 /// What is wrong with which configuration key.
 pub type CredentialProblems = Vec<(&'static str, SecretError)>;
@@ -64,7 +67,10 @@ pub fn refresh(provider: &ProviderName, credentials: &Credentials) {
     match credentials.refresh() {
         RefreshOutcome::Unchanged | RefreshOutcome::Settling => {}
         RefreshOutcome::Changed => {
-            tracing::info!(provider = provider.as_str(), "secrets changed, in use from now on");
+            tracing::info!(
+                provider = provider.as_str(),
+                "secrets changed, in use from now on"
+            );
         }
         RefreshOutcome::Failed(problems) => {
             for (key, error) in &problems {

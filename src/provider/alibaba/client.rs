@@ -194,7 +194,7 @@ impl Provider for Alibaba {
     }
 
     fn refresh_secrets(&self) {
-        refresh(&self.name, &self.credentials);
+        crate::provider::credentials::refresh(&self.name, &self.credentials);
     }
 
     fn capabilities(&self) -> Capabilities {
