@@ -20,7 +20,7 @@ pub use crate::provider::bin::DATA_VERSION;
 use crate::{
     admin::{self, Admin},
     cache::Digests,
-    config::{Config, Problem, Problems},
+    config::{AuthMode, Config, Problem, Problems},
     domain::{Operation, ProviderName},
     grpc::{
         api::{self, Api},
@@ -120,6 +120,7 @@ impl Sockets {
 /// When the service cannot start.
 pub fn serve(config: &Config, env: Env<'_>) -> Result<u8, StartError> {
     let started = std::time::Instant::now();
+    refuse_what_is_not_there_yet(config)?;
     let sockets = Sockets::bind(config)?;
     let outside = runtime::outside()?;
     let _entered = outside.enter();
@@ -127,6 +128,26 @@ pub fn serve(config: &Config, env: Env<'_>) -> Result<u8, StartError> {
     let outcome = run(config, env, sockets, signals, &outside, started)?;
     outside.shutdown_timeout(LAST_MOMENTS);
     Ok(outcome.exit_code())
+}
+
+/// Settings that are understood and not acted upon yet would leave an operator believing in a
+/// protection that is not there: the service does not start with them.
+fn refuse_what_is_not_there_yet(config: &Config) -> Result<(), StartError> {
+    let absent = [
+        ("auth.mode", config.auth != AuthMode::None),
+        ("server.tls", config.server.tls.is_some()),
+        ("cache.redis", config.cache.redis.is_some()),
+    ];
+    let problems: Vec<_> = absent
+        .iter()
+        .filter(|(_, set)| *set)
+        .map(|(key, _)| Problem::new(*key, "is not available in this version"))
+        .collect();
+    if problems.is_empty() {
+        Ok(())
+    } else {
+        Err(StartError::Settings(problems))
+    }
 }
 
 fn run(

@@ -167,7 +167,7 @@ impl Service {
     /// When there is no answer to it; see [`Denial`].
     pub async fn ask(&self, ask: Ask) -> Result<Reply, Denial> {
         let candidates = self.inner.candidates(&ask)?;
-        if let Some(reply) = self.inner.from_memory_of_the_process(&ask, &candidates) {
+        if let Some(reply) = self.inner.known_without_asking(&ask, &candidates) {
             return Ok(reply);
         }
         let scope = match self.inner.share {
@@ -305,7 +305,7 @@ impl Inner {
     }
 
     /// What the first provider knows without waiting, if it is an embedded table.
-    fn from_memory_of_the_process(&self, ask: &Ask, candidates: &[Arc<Lane>]) -> Option<Reply> {
+    fn known_without_asking(&self, ask: &Ask, candidates: &[Arc<Lane>]) -> Option<Reply> {
         let Question::CardInfo(inquiry) = &ask.question else {
             return None;
         };

@@ -5,7 +5,7 @@ use std::{collections::BTreeMap, fs, path::Path, sync::Arc};
 use super::StartError;
 use crate::{
     config::{
-        Config, Mode, Problem,
+        Config, Problem,
         providers::{ProviderKind, ProviderSettings},
     },
     domain::ProviderName,
@@ -35,7 +35,7 @@ pub fn lanes(
         .providers
         .iter()
         .filter(|settings| {
-            !matches!(settings.kind, ProviderKind::Sandbox) || sandbox_may_exist(config)
+            !matches!(settings.kind, ProviderKind::Sandbox) || config.may_use_sandbox()
         })
         .map(|settings| {
             let provider = provider(settings, env)?;
@@ -43,29 +43,6 @@ pub fn lanes(
             Ok((settings.name.clone(), Arc::new(lane)))
         })
         .collect()
-}
-
-/// The sandbox may exist when every routed provider is embedded and both listeners are loopback,
-/// or in development; never in production.
-fn sandbox_may_exist(config: &Config) -> bool {
-    match config.mode {
-        Some(Mode::Production) => false,
-        Some(Mode::Development) => true,
-        None => {
-            let embedded = |name: &ProviderName| {
-                config.providers.iter().any(|settings| {
-                    settings.name == *name
-                        && matches!(
-                            settings.kind,
-                            ProviderKind::Sandbox | ProviderKind::Bin { .. }
-                        )
-                })
-            };
-            config.server.listen.ip().is_loopback()
-                && config.server.admin_listen.ip().is_loopback()
-                && config.routes.by_operation.values().flatten().all(embedded)
-        }
-    }
 }
 
 fn provider(settings: &ProviderSettings, env: Env<'_>) -> Result<Arc<dyn Provider>, StartError> {

@@ -149,10 +149,11 @@ impl<'a> Section<'a> {
     }
 
     /// A whole number with a default in the embedded configuration.
-    pub(super) fn number<T: TryFrom<u64>>(&mut self, key: &str, range: RangeInclusive<u64>) -> T
-    where
-        T: Default,
-    {
+    pub(super) fn number<T: TryFrom<u64> + Default>(
+        &mut self,
+        key: &str,
+        range: RangeInclusive<u64>,
+    ) -> T {
         self.or(key, form::number(range), T::default())
     }
 

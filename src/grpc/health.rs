@@ -40,7 +40,6 @@ impl HealthService {
     }
 
     /// The same as a plain router, for ports that serve other things too.
-    #[must_use]
     pub fn router(switch: HealthSwitch) -> axum::Router {
         axum::Router::new().route_service("/grpc.health.v1.Health/{method}", Self::server(switch))
     }

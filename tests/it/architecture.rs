@@ -89,7 +89,7 @@ const CRATES: &[(&str, &[&str])] = &[
     ("moka", &["cache/local"]),
     ("redis", &["cache/shared"]),
     ("opentelemetry", &["telemetry/"]),
-    ("axum", &["admin", "admin/"]),
+    ("axum", &["admin", "admin/", "grpc/health"]),
 ];
 
 struct Source {
