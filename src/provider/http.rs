@@ -2,7 +2,7 @@
 //!
 //! What it is careful about is whether a request left: a call that may have run may have been paid
 //! for and may have counted against somebody's card. A request counts as gone from the moment the
-//! connection asks for its body, which is just before the first byte is written; see [`departure`].
+//! connection asks for its body, which is just before the first byte is written; see `departure`.
 //! Nothing is ever sent a second time from here, redirects are not followed, proxies come from the
 //! configuration alone, and no URL shows up in an error, because vendors put personal data there.
 

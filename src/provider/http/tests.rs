@@ -1,24 +1,18 @@
 //! Against raw sockets: what is on the wire, and what is believed about it.
 
-use std::{
-    collections::BTreeMap,
-    net::SocketAddr,
-    sync::{
-        Arc,
-        atomic::{AtomicUsize, Ordering},
-    },
-};
+mod http2;
+mod server;
+
+use std::{collections::BTreeMap, net::SocketAddr, sync::Arc};
 
 use rstest::rstest;
-use tokio::{
-    io::{AsyncReadExt, AsyncWriteExt},
-    net::{TcpListener, TcpStream},
-};
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
 
+use self::server::Server;
 use super::*;
 use crate::config::providers::ProxyUrl;
 
-const SOON: Duration = Duration::from_millis(300);
+const SOON: Duration = Duration::from_millis(500);
 const OK: &str = "HTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\n{}";
 
 fn settings() -> VendorSettings {
@@ -56,83 +50,6 @@ fn call(path_and_query: &str, body: &str) -> HttpCall {
         body: body.as_bytes().to_vec(),
         operation: Some(Operation::VerifyTwo),
         url_template: "/",
-    }
-}
-
-/// A request as it came over the wire.
-struct Received {
-    stream: TcpStream,
-    text: String,
-}
-
-impl Received {
-    async fn answer(mut self, reply: &[u8]) -> TcpStream {
-        self.stream.write_all(reply).await.unwrap();
-        self.stream
-    }
-}
-
-/// A server that counts connections and whole requests, and leaves the rest to a script.
-struct Server {
-    listener: TcpListener,
-    address: SocketAddr,
-    requests: AtomicUsize,
-}
-
-impl Server {
-    async fn start() -> Arc<Self> {
-        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
-        let address = listener.local_addr().unwrap();
-        Arc::new(Self {
-            listener,
-            address,
-            requests: AtomicUsize::new(0),
-        })
-    }
-
-    async fn next(&self) -> Received {
-        let (stream, _) = self.listener.accept().await.unwrap();
-        self.next_on(stream).await.unwrap()
-    }
-
-    /// Reads one request; `None` when the connection ends first.
-    async fn next_on(&self, mut stream: TcpStream) -> Option<Received> {
-        let mut raw = Vec::new();
-        loop {
-            let mut buffer = [0; 4096];
-            let read = stream.read(&mut buffer).await.ok().filter(|it| *it > 0)?;
-            raw.extend_from_slice(&buffer[..read]);
-            let text = String::from_utf8_lossy(&raw).into_owned();
-            if let Some((head, body)) = text.split_once("\r\n\r\n") {
-                let length = head
-                    .lines()
-                    .find_map(|line| line.strip_prefix("content-length: "))
-                    .map_or(0, |length| length.parse().unwrap());
-                if body.len() >= length {
-                    self.requests.fetch_add(1, Ordering::SeqCst);
-                    return Some(Received { stream, text });
-                }
-            }
-        }
-    }
-
-    /// Answers every request the same way, on as many connections as come.
-    fn answer_all(self: Arc<Self>, reply: Vec<u8>) {
-        tokio::spawn(async move {
-            loop {
-                let (mut stream, _) = self.listener.accept().await.unwrap();
-                let (server, reply) = (Arc::clone(&self), reply.clone());
-                tokio::spawn(async move {
-                    while let Some(received) = server.next_on(stream).await {
-                        stream = received.answer(&reply).await;
-                    }
-                });
-            }
-        });
-    }
-
-    fn requests(&self) -> usize {
-        self.requests.load(Ordering::SeqCst)
     }
 }
 
@@ -444,38 +361,65 @@ async fn the_configured_proxy_is_used_and_none_else() {
     assert_eq!(proxy.requests(), 1);
 }
 
-/// Runs the next test in a process of its own, whose environment names a proxy.
-#[tokio::test]
-async fn proxies_of_the_environment_are_ignored() {
-    let proxy = Server::start().await;
-    Arc::clone(&proxy).answer_all(OK.as_bytes().to_vec());
-    let url = format!("http://{}", proxy.address);
-    let mut child = tokio::task::spawn_blocking(move || {
-        let mut command = std::process::Command::new(std::env::current_exe().unwrap());
-        for name in [
-            "http_proxy",
-            "HTTP_PROXY",
-            "https_proxy",
-            "HTTPS_PROXY",
-            "all_proxy",
-            "ALL_PROXY",
-        ] {
-            command.env(name, &url);
-        }
-        command
+/// Runs another test of this file in a process of its own, with another environment.
+async fn run_alone(test: &'static str, environment: Vec<(&'static str, String)>) {
+    let run = tokio::task::spawn_blocking(move || {
+        std::process::Command::new(std::env::current_exe().unwrap())
+            .envs(environment)
             .env_remove("no_proxy")
             .env_remove("NO_PROXY")
-            .args(["--exact", "provider::http::tests::asks_a_server_of_its_own"])
+            .args(["--exact", &format!("provider::http::tests::{test}")])
             .output()
             .unwrap()
     });
-    let output = (&mut child).await.unwrap();
+    let output = run.await.unwrap();
     let text = String::from_utf8_lossy(&output.stdout);
     assert!(
         output.status.success() && text.contains("1 passed"),
         "{text}"
     );
+}
+
+#[tokio::test]
+async fn proxies_of_the_environment_are_ignored() {
+    let proxy = Server::start().await;
+    Arc::clone(&proxy).answer_all(OK.as_bytes().to_vec());
+    let url = format!("http://{}", proxy.address);
+    let names = [
+        "http_proxy",
+        "HTTP_PROXY",
+        "https_proxy",
+        "HTTPS_PROXY",
+        "all_proxy",
+        "ALL_PROXY",
+    ];
+    let environment = names.map(|name| (name, url.clone())).to_vec();
+    run_alone("asks_a_server_of_its_own", environment).await;
     assert_eq!(proxy.requests(), 0);
+}
+
+#[tokio::test]
+async fn plain_http_to_loopback_needs_no_certificates_of_the_system() {
+    let empty = tempfile::tempdir().unwrap();
+    let folder = empty.path().to_str().unwrap();
+    let file = format!("{folder}/none.pem");
+    let environment = vec![("SSL_CERT_DIR", folder.to_owned()), ("SSL_CERT_FILE", file)];
+    run_alone("asks_a_server_of_its_own", environment.clone()).await;
+    run_alone("https_needs_certificates_to_trust", environment).await;
+}
+
+/// The operator's own authorities will do anywhere; in the process without the system's, nothing
+/// else will.
+#[tokio::test]
+async fn https_needs_certificates_to_trust() {
+    let endpoint = Endpoint::parse("https://vendor.example", false).unwrap();
+    let mut own = settings();
+    own.ca_file = Some("tests/data/authority.pem".into());
+    assert!(HttpClient::new(&name(), &endpoint, &own).is_ok());
+    if std::env::var("SSL_CERT_FILE").is_ok_and(|file| file.ends_with("/none.pem")) {
+        let outcome = HttpClient::new(&name(), &endpoint, &settings());
+        assert_eq!(outcome.unwrap_err(), HttpClientError::Tls);
+    }
 }
 
 #[tokio::test]
@@ -517,100 +461,4 @@ async fn a_credential_that_no_header_can_carry_is_misconfigured() {
     call.headers = vec![("authorization", "Bearer a\nb".to_owned())];
     let outcome = client(server.address).post(call, SOON).await;
     assert_eq!(kind(outcome), ProviderErrorKind::Misconfigured);
-}
-
-/// HTTP/2 is spoken over TLS only; here it is spoken without, to script the frames.
-mod http2 {
-    use http::{Response, StatusCode};
-
-    use super::*;
-
-    fn client(address: SocketAddr) -> HttpClient {
-        let endpoint = endpoint("http", address);
-        HttpClient::build(
-            &name(),
-            &endpoint,
-            &settings(),
-            ClientBuilder::http2_prior_knowledge,
-        )
-        .unwrap()
-    }
-
-    #[derive(Clone, Copy, PartialEq, Eq, Debug)]
-    enum Script {
-        Answer,
-        RefuseStream,
-        GracefulGoaway,
-        Hang,
-    }
-
-    /// Plays `script` for every request and tells how many there were.
-    async fn serve(script: Script) -> (SocketAddr, Arc<AtomicUsize>) {
-        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
-        let address = listener.local_addr().unwrap();
-        let requests = Arc::new(AtomicUsize::new(0));
-        let counted = Arc::clone(&requests);
-        tokio::spawn(async move {
-            loop {
-                let (stream, _) = listener.accept().await.unwrap();
-                let counted = Arc::clone(&counted);
-                tokio::spawn(async move {
-                    let mut connection = h2::server::handshake(stream).await.unwrap();
-                    let mut held = Vec::new();
-                    while let Some(Ok((request, mut respond))) = connection.accept().await {
-                        counted.fetch_add(1, Ordering::SeqCst);
-                        assert_eq!(
-                            request.uri().authority().unwrap().as_str(),
-                            address.to_string()
-                        );
-                        match script {
-                            Script::Answer => {
-                                let reply = Response::builder().status(StatusCode::OK);
-                                let mut body = respond
-                                    .send_response(reply.body(()).unwrap(), false)
-                                    .unwrap();
-                                body.send_data("{}".into(), true).unwrap();
-                            }
-                            Script::RefuseStream => respond.send_reset(h2::Reason::REFUSED_STREAM),
-                            Script::GracefulGoaway => {
-                                connection.abrupt_shutdown(h2::Reason::NO_ERROR)
-                            }
-                            Script::Hang => held.push(respond),
-                        }
-                    }
-                });
-            }
-        });
-        (address, requests)
-    }
-
-    #[rstest]
-    #[case(Script::RefuseStream, "")]
-    #[case(Script::RefuseStream, "{}")]
-    #[case(Script::GracefulGoaway, "")]
-    #[case(Script::GracefulGoaway, "{}")]
-    #[case(Script::Hang, "")]
-    #[case(Script::Hang, "{}")]
-    #[tokio::test]
-    async fn what_was_sent_stays_unknown_and_is_never_sent_again(
-        #[case] script: Script,
-        #[case] body: &str,
-    ) {
-        let (address, requests) = serve(script).await;
-        let outcome = client(address).post(call("/?a=b", body), SOON).await;
-        assert_eq!(kind(outcome), ProviderErrorKind::OutcomeUnknown);
-        tokio::time::sleep(Duration::from_millis(50)).await;
-        assert_eq!(requests.load(Ordering::SeqCst), 1);
-    }
-
-    #[tokio::test]
-    async fn many_calls_share_a_connection() {
-        let (address, requests) = serve(Script::Answer).await;
-        let client = client(address);
-        for body in ["", "{}", ""] {
-            let reply = client.post(call("/?a=b", body), SOON).await.unwrap();
-            assert_eq!((reply.status, reply.body.as_slice()), (200, &b"{}"[..]));
-        }
-        assert_eq!(requests.load(Ordering::SeqCst), 3);
-    }
 }
