@@ -27,6 +27,7 @@ use crate::{
         credentials::{Credentials, refresh},
         http::{HttpCall, HttpClient, HttpReply},
         setup::SetupError,
+        vendor_reply::error_of,
     },
 };
 
@@ -187,11 +188,7 @@ pub fn read_reply(
     question: &Question,
     now: Timestamp,
 ) -> Result<Answer, ProviderError> {
-    let unusable = |detail| ProviderError {
-        retry_after: reply.retry_after,
-        clock_skew_seconds: reply.clock_skew_seconds,
-        ..ProviderError::new(ProviderErrorKind::OutcomeUnknown, detail)
-    };
+    let unusable = |detail| error_of(reply, ProviderErrorKind::OutcomeUnknown, detail);
     // the vendor answers everything with 200; another status is from something in between
     if reply.status != 200 {
         return Err(unusable("the reply has an unexpected HTTP status"));
