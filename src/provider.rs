@@ -8,6 +8,7 @@ pub mod alibaba;
 pub mod bin;
 pub mod codes;
 pub mod credentials;
+pub mod docs;
 pub mod http;
 pub mod remote;
 pub mod sandbox;

@@ -1,0 +1,48 @@
+//! Writes, or checks, the documentation that is made from the program's own tables.
+//!
+//! `--write` writes it, `--check` (or nothing) fails where a committed file differs.
+
+#![allow(
+    clippy::print_stdout,
+    clippy::print_stderr,
+    reason = "a command for developers"
+)]
+
+use std::{env, fs, path::Path, process::ExitCode};
+
+use cardproof::provider::docs::providers_page;
+
+/// Every generated file, and what makes it.
+const PAGES: &[(&str, fn() -> String)] = &[("docs/PROVIDERS.md", providers_page)];
+
+fn main() -> ExitCode {
+    let mode = env::args().nth(1);
+    let root = Path::new(env!("CARGO_MANIFEST_DIR"));
+    let mut differing = 0;
+    for (file, page) in PAGES {
+        let path = root.join(file);
+        let text = page();
+        let done = match mode.as_deref() {
+            Some("--write") => fs::write(&path, text).is_ok(),
+            None | Some("--check") => fs::read_to_string(&path).is_ok_and(|found| found == text),
+            Some(_) => {
+                eprintln!("usage: cargo run --example generate-docs -- [--check | --write]");
+                return ExitCode::from(64);
+            }
+        };
+        println!(
+            "{file}: {}",
+            if done {
+                "ok"
+            } else {
+                "differs or cannot be written"
+            }
+        );
+        differing += usize::from(!done);
+    }
+    if differing > 0 {
+        eprintln!("write them with: cargo run --example generate-docs -- --write");
+        return ExitCode::FAILURE;
+    }
+    ExitCode::SUCCESS
+}
