@@ -12,16 +12,24 @@ use std::{env, fs, path::Path, process::ExitCode};
 
 use cardproof::provider::docs::providers_page;
 
-/// Every generated file, and what makes it.
-const PAGES: &[(&str, fn() -> String)] = &[("docs/PROVIDERS.md", providers_page)];
+/// A generated file, and what makes it.
+struct Page {
+    file: &'static str,
+    make: fn() -> String,
+}
+
+const PAGES: &[Page] = &[Page {
+    file: "docs/PROVIDERS.md",
+    make: providers_page,
+}];
 
 fn main() -> ExitCode {
     let mode = env::args().nth(1);
     let root = Path::new(env!("CARGO_MANIFEST_DIR"));
     let mut differing = 0;
-    for (file, page) in PAGES {
+    for Page { file, make } in PAGES {
         let path = root.join(file);
-        let text = page();
+        let text = make();
         let done = match mode.as_deref() {
             Some("--write") => fs::write(&path, text).is_ok(),
             None | Some("--check") => fs::read_to_string(&path).is_ok_and(|found| found == text),
