@@ -149,9 +149,9 @@ impl<'a> Section<'a> {
     }
 
     /// A whole number with a default in the embedded configuration.
-    pub(super) fn number<T: TryFrom<u64>>(&mut self, key: &str, range: RangeInclusive<u64>) -> T
+    pub(super) fn number<T>(&mut self, key: &str, range: RangeInclusive<u64>) -> T
     where
-        T: Default,
+        T: TryFrom<u64> + Default,
     {
         self.or(key, form::number(range), T::default())
     }

@@ -121,6 +121,23 @@ fn a_wrong_variable_is_not_repeated() {
     silent(&told, "a name that is none");
 }
 
+#[test]
+fn depth_without_end_is_refused() {
+    const DEPTH: usize = 100_000;
+    for text in [
+        format!("{}b = 1", "a.".repeat(DEPTH)),
+        format!("[{}b]", "a.".repeat(DEPTH)),
+        format!("a = {}", "[".repeat(DEPTH)),
+        format!("a = {}1{}", "{ a = ".repeat(DEPTH), "}".repeat(DEPTH)),
+        "[a]\n[a.a]\n".repeat(DEPTH),
+    ] {
+        assert!(load(&text).is_err());
+    }
+    let name = format!("CARDPROOF__{}B", "A__".repeat(DEPTH));
+    assert!(load_with("", &[(&name, "1")]).is_err());
+    assert!(load_with("", &[("CARDPROOF__ADMIN__TOKEN", &"[".repeat(DEPTH))]).is_err());
+}
+
 fn pieces() -> Vec<String> {
     let mut pieces: Vec<String> = [
         "\n",
