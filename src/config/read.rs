@@ -78,6 +78,7 @@ impl Config {
             .map(|problem| name_variable(problem, &merged));
         let unknown = unknown.iter().map(|(_, problem)| problem.clone());
         let problems = merged.problems.iter().cloned();
+        let problems = problems.map(|problem| name_variable(problem, &merged));
         Err(Problems::new(
             problems.chain(found).chain(unknown).collect(),
         ))

@@ -149,11 +149,10 @@ impl<'a> Section<'a> {
     }
 
     /// A whole number with a default in the embedded configuration.
-    pub(super) fn number<T: TryFrom<u64> + Default>(
-        &mut self,
-        key: &str,
-        range: RangeInclusive<u64>,
-    ) -> T {
+    pub(super) fn number<T>(&mut self, key: &str, range: RangeInclusive<u64>) -> T
+    where
+        T: TryFrom<u64> + Default,
+    {
         self.or(key, form::number(range), T::default())
     }
 

@@ -24,6 +24,8 @@ const FILE_VARIABLE: &str = "CARDPROOF_CONFIG";
 const PREFIX: &str = "CARDPROOF__";
 /// Longer files are no configuration.
 const MAX_FILE_BYTES: u64 = 1024 * 1024;
+/// No key has more parts than this; a path without an end would end the stack.
+const MAX_PARTS: usize = 8;
 /// Below it keys are types of identity documents, which are written in capital letters.
 const IDENTITY_TYPES: &str = "identity_types";
 
@@ -137,7 +139,8 @@ pub(super) fn merge(source: &ConfigSource) -> Result<Merged, Problems> {
             continue;
         };
         let path = keys_of(rest);
-        if path.iter().all(|key| !key.is_empty()) && put(&mut own, &path, value_of(value)) {
+        let is_path = path.len() <= MAX_PARTS && path.iter().all(|key| !key.is_empty());
+        if is_path && put(&mut own, &path, value_of(value)) {
             let path: Vec<String> = path.iter().map(|key| printable(key)).collect();
             variables.insert(path.join("."), printable(name));
         } else {
