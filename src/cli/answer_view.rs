@@ -126,7 +126,9 @@ fn hint(failure: &CallFailure) -> Option<String> {
     if let Some(wait) = failure.retry_after {
         return Some(format!("ask again in {}", span::wait(wait)));
     }
-    (failure.code == "UNAVAILABLE").then(|| "safe to ask again".into())
+    // without a reason it is the word of somebody between, who does not know what a vendor got
+    let by_the_service = !failure.reason.is_empty();
+    (by_the_service && failure.code == "UNAVAILABLE").then(|| "safe to ask again".into())
 }
 
 /// What both kinds of answers say about their origin.
