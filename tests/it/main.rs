@@ -9,5 +9,6 @@
 )]
 
 mod architecture;
+mod net;
 mod promises;
 mod support;
