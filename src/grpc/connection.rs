@@ -204,3 +204,23 @@ enum End {
     /// The process is about to stop.
     Drained,
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn connections_of_one_age_do_not_leave_together() {
+        let limits = ConnectionLimits {
+            max_age: Duration::from_secs(1000),
+            ..ConnectionLimits::default()
+        };
+        let ages: Vec<_> = (0..1000)
+            .map(|_| limits.jittered_age().as_secs_f64())
+            .collect();
+        assert!(ages.iter().all(|age| (900.0..=1100.0).contains(age)));
+        let youngest = ages.iter().copied().fold(f64::MAX, f64::min);
+        let oldest = ages.iter().copied().fold(f64::MIN, f64::max);
+        assert!(youngest < 920.0 && oldest > 1080.0);
+    }
+}

@@ -34,7 +34,8 @@ impl Gate {
     /// Enters, unless it is full.
     #[must_use]
     pub fn enter(&self) -> Option<Permit<'_>> {
-        self.admit().then_some(Permit { gate: &self.inner })
+        // lazily: a permit that is made and thrown away would give back a place
+        self.admit().then(|| Permit { gate: &self.inner })
     }
 
     /// The same for a stay that outlives the borrow.

@@ -10,5 +10,6 @@
 
 mod architecture;
 mod cli;
+mod net;
 mod promises;
 mod support;
