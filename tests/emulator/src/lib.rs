@@ -148,22 +148,36 @@ impl Emulator {
     /// # Errors
     /// Like [`Emulator::start`], and when no thread can be had.
     pub fn start_on_thread(options: Options, workers: usize) -> io::Result<Self> {
-        let runtime = tokio::runtime::Builder::new_multi_thread()
-            .worker_threads(workers.max(1))
-            .thread_name("emulator")
-            .enable_all()
-            .build()?;
-        let (listener, serving, tls) = runtime.block_on(prepare(options))?;
-        let (state, address) = (Arc::clone(&serving.state), listener.local_addr()?);
+        let (started, start) = std::sync::mpsc::channel();
         let (stop, stopped) = tokio::sync::oneshot::channel();
+        // All of the runtime's life is on that thread: the caller may be on a runtime itself.
         let thread = std::thread::Builder::new()
             .name("emulator".to_owned())
             .spawn(move || {
+                let prepared = tokio::runtime::Builder::new_multi_thread()
+                    .worker_threads(workers.max(1))
+                    .thread_name("emulator-worker")
+                    .enable_all()
+                    .build()
+                    .and_then(|runtime| Ok((runtime.block_on(prepare(options))?, runtime)));
+                let ((listener, serving, tls), runtime) = match prepared {
+                    Ok(prepared) => prepared,
+                    Err(error) => {
+                        // The receiver waits for exactly this message.
+                        let _ = started.send(Err(error));
+                        return;
+                    }
+                };
+                let ready = listener
+                    .local_addr()
+                    .map(|address| (Arc::clone(&serving.state), address, tls));
+                let _ = started.send(ready);
                 runtime.spawn(server::run(listener, serving));
                 // Ends by a message or by the sender's end, both meaning stop.
                 let _ = runtime.block_on(stopped);
                 runtime.shutdown_timeout(Duration::from_millis(100));
             })?;
+        let (state, address, tls) = start.recv().map_err(io::Error::other)??;
         Ok(Self {
             state,
             address,

@@ -69,7 +69,6 @@ where
         exchange::serve(Arc::clone(&serving.state), Arc::clone(connection), request)
     });
     let mut http = auto::Builder::new(TokioExecutor::new());
-    http.http1().half_close(true);
     http.http2()
         .max_concurrent_streams(serving.max_concurrent_streams)
         // Tests cancel calls by the thousand; that is no attack here.

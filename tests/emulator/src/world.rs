@@ -98,10 +98,8 @@ fn selector(card: &str) -> Option<u32> {
     if card.len() >= 32 {
         return None;
     }
-    let (_, last) = card
-        .rsplit_once("999")
-        .filter(|(_, last)| last.len() == 2)?;
-    last.parse().ok()
+    let start = card.len().checked_sub(5)?;
+    card.get(start..)?.strip_prefix("999")?.parse().ok()
 }
 
 /// `01` is `-1` at Tencent and Ace. At Alibaba `01` to `16` are 201 to 216, `31` to `36` 301 to 306.

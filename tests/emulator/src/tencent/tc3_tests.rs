@@ -63,7 +63,7 @@ fn code(result: Result<bool, Refusal>) -> String {
 #[test]
 fn canonical_requests_and_signatures_are_the_published_ones() {
     let vectors = vectors();
-    assert!(vectors.len() >= 3);
+    assert_eq!(vectors.len(), 2);
     for vector in vectors {
         let parts = parts(&vector);
         let authorization = header(&parts, "authorization").unwrap();
@@ -84,7 +84,7 @@ fn canonical_requests_and_signatures_are_the_published_ones() {
 #[test]
 fn the_sdks_requests_are_accepted_within_five_minutes() {
     let vectors = faceid();
-    assert!(vectors.len() >= 2);
+    assert_eq!(vectors.len(), 1);
     for vector in vectors {
         let ask = |now| {
             verify(
