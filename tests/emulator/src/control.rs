@@ -10,7 +10,8 @@ use serde::Deserialize;
 use serde_json::{Value, json};
 
 use crate::body::ReplyBody;
-use crate::script::{Fault, Script, ScriptId};
+use crate::script::{Fault, Script};
+use crate::script_book::ScriptId;
 use crate::state::{Credentials, State};
 use crate::vendor::Vendor;
 use crate::{RSA_PUBLIC_KEY_PEM, SM2_PUBLIC_KEY_PEM};

@@ -23,6 +23,7 @@
 
 mod ace;
 mod alibaba;
+mod answer;
 mod body;
 pub mod codes;
 mod connection;
@@ -32,6 +33,7 @@ mod gate;
 mod ledger;
 mod question;
 mod script;
+mod script_book;
 mod server;
 mod signing;
 mod state;
@@ -54,7 +56,8 @@ pub use ledger::{Entry, Summary};
 pub use question::{
     Question, QuestionDigest, mask_card, mask_name, mask_other_document, mask_resident_id, md5_hex,
 };
-pub use script::{Fault, Reply, Script, ScriptId, ScriptInForce};
+pub use script::{Fault, Reply, Script};
+pub use script_book::{ScriptId, ScriptInForce};
 pub use state::{Credentials, KeyPair};
 pub use vendor::{Charge, Operation, Vendor};
 

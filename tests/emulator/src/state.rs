@@ -11,7 +11,7 @@ use sha2::{Digest as _, Sha256};
 
 use crate::gate::Gates;
 use crate::ledger::Ledger;
-use crate::script::ScriptBook;
+use crate::script_book::ScriptBook;
 use crate::tencent::encryption::KeyPairs;
 use crate::vendor::{Operation, Vendor};
 

@@ -372,8 +372,18 @@ async fn scripts_make_every_quirk() {
         .unwrap();
     assert_eq!(raw.headers()["content-type"], "text/html");
     assert_eq!(&raw.bytes().await.unwrap()[..], b"\xff<html>");
-    emulator.script(once().reply(Reply::Throttled));
-    assert_eq!(ask().await.0, 429);
+    emulator.script(once().reply(Reply::Throttled).header("retry-after", "7"));
+    let throttled = ace(&http, &url, "check-1e", &ace_question(1))
+        .send()
+        .await
+        .unwrap();
+    assert_eq!(
+        (
+            throttled.status().as_u16(),
+            &throttled.headers()["retry-after"]
+        ),
+        (429, &"7".parse().unwrap())
+    );
     emulator.script(once().code("-99"));
     assert_eq!(ask().await.1["result"], "-99");
 
