@@ -31,9 +31,11 @@ Examples:
 #[derive(Debug, Args)]
 #[command(after_long_help = EXAMPLES)]
 pub(super) struct Arguments {
-    /// Service to ask about: liveness, readiness, bankcard.v1.BankCardService; empty: the server
-    #[arg(long, value_name = "NAME", default_value = "")]
-    service: String,
+    /// Service to ask about: liveness, readiness, bankcard.v1.BankCardService
+    ///
+    /// Without it: the server as a whole.
+    #[arg(long, value_name = "NAME")]
+    service: Option<String>,
     /// Address of the server
     ///
     /// Without it: the admin port of the configuration, on this machine.
@@ -74,7 +76,9 @@ fn ask(arguments: &Arguments, source: &ConfigSource) -> anyhow::Result<Health> {
     let target = arguments.security.target(&address, arguments.timeout)?;
     let health = connection::runtime()?.block_on(async {
         let client = Client::connect(&target).await?;
-        client.health(&arguments.service).await
+        client
+            .health(arguments.service.as_deref().unwrap_or_default())
+            .await
     })?;
     Ok(health)
 }
