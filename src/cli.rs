@@ -135,7 +135,7 @@ pub fn run(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
         Command::Verify(arguments) => verify::run(&arguments),
         Command::CardInfo(arguments) => card_info::run(&arguments),
         Command::CheckConfig => check_config::run(&source),
-        Command::Healthcheck(arguments) => healthcheck::run(&arguments),
+        Command::Healthcheck(arguments) => healthcheck::run(&arguments, &source),
         Command::Completions(arguments) => completions::run(&arguments, Cli::command()),
     }
 }

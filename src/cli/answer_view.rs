@@ -8,7 +8,7 @@ use super::{
     span,
 };
 use crate::grpc::client::{
-    AttemptLine, CallFailure, CardInfoAnswer, ClientError, Symbol, VerifyAnswer,
+    AttemptLine, CallFailure, CardInfoAnswer, ClientError, Symbol, VerifyAnswer, Violation,
 };
 
 /// The answer to a verification.
@@ -93,10 +93,17 @@ pub(super) fn error(error: &anyhow::Error) -> String {
         quota,
         retry_after: _,
     } = &**failure;
-    let mut lines = vec![if reason.is_empty() {
-        format!("{code}: {}", clean(message))
+    let repeats = |violation: &Violation| message.contains(&violation.description);
+    let message = if violations.iter().any(repeats) {
+        // the lines below say the same, better
+        "the request cannot be used".to_owned()
     } else {
-        format!("{}: {} ({code})", clean(reason), clean(message))
+        clean(message)
+    };
+    let mut lines = vec![if reason.is_empty() {
+        format!("{code}: {message}")
+    } else {
+        format!("{}: {message} ({code})", clean(reason))
     }];
     lines.extend(violations.iter().map(|violation| {
         let field = clean(&violation.field);

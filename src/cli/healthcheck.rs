@@ -4,17 +4,22 @@
 
 use std::{process::ExitCode, time::Duration};
 
+use anyhow::anyhow;
 use clap::Args;
 
 use super::{
-    EXIT_OTHER_ANSWER, answer_view,
+    ConfigSource, EXIT_OTHER_ANSWER, answer_view,
     connection::{self, Security},
     output, span,
 };
-use crate::grpc::client::{Address, Client, Health};
+use crate::{
+    config::{self, Config},
+    grpc::client::{Address, Client, Health},
+};
 
 const EXAMPLES: &str = "\
-The default is the admin port, which answers without TLS and credentials.
+Without --addr it asks the admin port that the configuration names (--config, CARDPROOF_CONFIG and
+the CARDPROOF__ variables as for serve), which answers without TLS and credentials.
 
 Exit code: 0 serving, 1 not serving or no answer.
 
@@ -26,17 +31,16 @@ Examples:
 #[derive(Debug, Args)]
 #[command(after_long_help = EXAMPLES)]
 pub(super) struct Arguments {
-    /// Service to ask about: liveness, readiness, bankcard.v1.BankCardService; empty: the server
-    #[arg(long, value_name = "NAME", default_value = "")]
-    service: String,
+    /// Service to ask about: liveness, readiness, bankcard.v1.BankCardService
+    ///
+    /// Without it: the server as a whole.
+    #[arg(long, value_name = "NAME")]
+    service: Option<String>,
     /// Address of the server
-    #[arg(
-        long,
-        value_name = "URL",
-        default_value = "http://127.0.0.1:9464",
-        help_heading = "Connection"
-    )]
-    addr: Address,
+    ///
+    /// Without it: the admin port of the configuration, on this machine.
+    #[arg(long, value_name = "URL", help_heading = "Connection")]
+    addr: Option<Address>,
     /// Longest wait for the answer: 500ms, 3s
     #[arg(
         long,
@@ -50,8 +54,8 @@ pub(super) struct Arguments {
     security: Security,
 }
 
-pub(super) fn run(arguments: &Arguments) -> ExitCode {
-    let (line, code) = match ask(arguments) {
+pub(super) fn run(arguments: &Arguments, source: &ConfigSource) -> ExitCode {
+    let (line, code) = match ask(arguments, source) {
         Ok(Health::Serving) => ("SERVING\n", ExitCode::SUCCESS),
         Ok(Health::NotServing) => ("NOT_SERVING\n", ExitCode::from(EXIT_OTHER_ANSWER)),
         Ok(Health::Unknown) => ("SERVICE_UNKNOWN\n", ExitCode::from(EXIT_OTHER_ANSWER)),
@@ -64,13 +68,26 @@ pub(super) fn run(arguments: &Arguments) -> ExitCode {
     code
 }
 
-fn ask(arguments: &Arguments) -> anyhow::Result<Health> {
-    let target = arguments
-        .security
-        .target(&arguments.addr, arguments.timeout)?;
+fn ask(arguments: &Arguments, source: &ConfigSource) -> anyhow::Result<Health> {
+    let address = match &arguments.addr {
+        Some(address) => address.clone(),
+        None => admin_port(source)?,
+    };
+    let target = arguments.security.target(&address, arguments.timeout)?;
     let health = connection::runtime()?.block_on(async {
         let client = Client::connect(&target).await?;
-        client.health(&arguments.service).await
+        client
+            .health(arguments.service.as_deref().unwrap_or_default())
+            .await
     })?;
     Ok(health)
+}
+
+/// Where the admin port is. Certificates and secrets are not looked at: what the server could read
+/// when it started need not be readable for this program now.
+fn admin_port(source: &ConfigSource) -> anyhow::Result<Address> {
+    let loaded = config::ConfigSource::from_process(source.file.as_deref())
+        .and_then(|found| Config::load(&found))
+        .map_err(|_| anyhow!("the configuration cannot be used; check-config tells why"))?;
+    Ok(Address::on_this_machine(loaded.config.server.admin_listen)?)
 }

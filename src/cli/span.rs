@@ -33,10 +33,12 @@ pub(super) fn parse_timeout(text: &str) -> Result<Duration, &'static str> {
     }
 }
 
-/// How long something took: `0.3 ms`, `42 ms`, `1.5 s`.
+/// How long something took: `< 0.1 ms`, `0.3 ms`, `42 ms`, `1.5 s`.
 pub(super) fn took(span: Duration) -> String {
     let ms = span.as_secs_f64() * 1_000.0;
-    if ms < 10.0 {
+    if ms < 0.1 {
+        "< 0.1 ms".into()
+    } else if ms < 10.0 {
         format!("{ms:.1} ms")
     } else if ms < 1_000.0 {
         format!("{ms:.0} ms")
@@ -93,6 +95,7 @@ mod tests {
 
     #[test]
     fn says_how_long() {
+        assert_eq!(took(Duration::from_micros(7)), "< 0.1 ms");
         assert_eq!(took(Duration::from_micros(312)), "0.3 ms");
         assert_eq!(took(Duration::from_millis(42)), "42 ms");
         assert_eq!(took(Duration::from_millis(1_540)), "1.5 s");

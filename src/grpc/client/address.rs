@@ -1,6 +1,10 @@
 //! Where a server is: `http://host:port` or `https://host:port`.
 
-use std::{fmt, net::IpAddr, str::FromStr};
+use std::{
+    fmt,
+    net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr},
+    str::FromStr,
+};
 
 use url::{Host, Url};
 
@@ -25,6 +29,19 @@ pub enum AddressError {
 }
 
 impl Address {
+    /// Where a program on the same machine reaches a plaintext listener.
+    ///
+    /// # Errors
+    /// None for a listener that has a port.
+    pub fn on_this_machine(listener: SocketAddr) -> Result<Self, AddressError> {
+        let ip = match listener.ip() {
+            IpAddr::V4(ip) if ip.is_unspecified() => Ipv4Addr::LOCALHOST.into(),
+            IpAddr::V6(ip) if ip.is_unspecified() => Ipv6Addr::LOCALHOST.into(),
+            ip => ip,
+        };
+        format!("http://{}", SocketAddr::new(ip, listener.port())).parse()
+    }
+
     /// Whether the connection is protected.
     #[must_use]
     pub fn is_https(&self) -> bool {
@@ -82,6 +99,19 @@ mod tests {
         assert_eq!(address.to_string(), "https://cards.example:8443");
         assert!(!address.is_loopback() && address.is_https());
         assert!("http://[::1]:1".parse::<Address>().unwrap().is_loopback());
+    }
+
+    #[test]
+    fn a_listener_on_every_interface_is_reached_by_loopback() {
+        for (listener, address) in [
+            ("0.0.0.0:9464", "http://127.0.0.1:9464"),
+            ("[::]:9464", "http://[::1]:9464"),
+            ("127.0.0.2:1", "http://127.0.0.2:1"),
+            ("10.1.2.3:1", "http://10.1.2.3:1"),
+        ] {
+            let found = Address::on_this_machine(listener.parse().unwrap()).unwrap();
+            assert_eq!(found.to_string(), address);
+        }
     }
 
     #[test]

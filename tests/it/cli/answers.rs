@@ -381,6 +381,28 @@ error: CARD_NUMBER_INVALID: two fields are invalid (INVALID_ARGUMENT)
 }
 
 #[test]
+fn what_is_wrong_with_a_request_is_said_once() {
+    let mut details = ErrorDetails::new();
+    details
+        .set_error_info("NAME_INVALID", "cardproof", HashMap::new())
+        .add_bad_request_violation("name", "must not be empty");
+    let text = "name: must not be empty";
+    let server = refusing(Status::with_error_details(
+        Code::InvalidArgument,
+        text,
+        details,
+    ));
+    let told = run_with(&["verify", "--addr", &server.url()], &question());
+    assert!(
+        told.stderr
+            .starts_with("error: NAME_INVALID: the request cannot be used (INVALID_ARGUMENT)\n"),
+        "{}",
+        told.stderr
+    );
+    assert_eq!(told.stderr.matches("must not be empty").count(), 1);
+}
+
+#[test]
 fn limits_say_when_to_come_again() {
     let mut details = ErrorDetails::new();
     details

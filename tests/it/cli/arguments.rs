@@ -139,3 +139,31 @@ fn a_reader_that_goes_away_is_no_failure() {
     assert!(output.status.success());
     assert_eq!(String::from_utf8(output.stderr).unwrap(), "");
 }
+
+#[test]
+fn check_config_says_whether_a_configuration_can_be_used() {
+    let checked = run(&["check-config"]);
+    assert_eq!(
+        (checked.code, checked.stdout.as_str()),
+        (0, "configuration is valid\n")
+    );
+    // a variable that is set to nothing is a variable that is not set
+    let output = command(&["check-config"])
+        .env("CARDPROOF_CONFIG", "")
+        .output()
+        .unwrap();
+    assert_eq!(output.stdout, b"configuration is valid\n");
+
+    let folder = tempfile::TempDir::new().unwrap();
+    let file = folder.path().join("cardproof.toml");
+    std::fs::write(&file, "[server]\nlissten = \"x\"\nreplicas = 0\n").unwrap();
+    for command in ["check-config", "serve"] {
+        let refused = run(&[command, "--config", file.to_str().unwrap()]);
+        assert_eq!((refused.code, refused.stdout.as_str()), (64, ""));
+        let keys = ["server.lissten", "server.replicas"];
+        assert_eq!(refused.stderr.lines().count(), keys.len());
+        for key in keys {
+            assert!(refused.stderr.contains(key), "{}", refused.stderr);
+        }
+    }
+}

@@ -8,7 +8,7 @@ use tempfile::TempDir;
 use tonic::transport::{Certificate, Identity, ServerTlsConfig};
 
 use super::{
-    CARD, run, run_with,
+    CARD, command, run, run_with,
     server::{Script, Server},
 };
 
@@ -278,4 +278,30 @@ fn nobody_there_is_not_healthy_and_not_2() {
     let told = run(&["healthcheck", "--addr", &url]);
     assert_eq!((told.code, told.stdout.as_str()), (1, ""));
     assert_eq!(told.stderr.lines().count(), 1, "{}", told.stderr);
+}
+
+#[test]
+fn the_admin_port_of_the_configuration_is_asked_when_no_address_is_given() {
+    let server = Server::start(Script::default());
+    let folder = TempDir::new().unwrap();
+    let file = path(&folder, "cardproof.toml");
+    let listen = format!("127.0.0.1:{}", server.port);
+    fs::write(&file, format!("[server]\nadmin_listen = \"{listen}\"\n")).unwrap();
+    let told = run(&["healthcheck", "--config", &file]);
+    assert_eq!((told.code, told.stdout.as_str()), (0, "SERVING\n"));
+
+    let output = command(&["healthcheck"])
+        .env("CARDPROOF__SERVER__ADMIN_LISTEN", &listen)
+        .output()
+        .unwrap();
+    assert_eq!(output.stdout, b"SERVING\n");
+
+    fs::write(&file, "[server]\nadmin_listen = 7\n").unwrap();
+    let told = run(&["healthcheck", "--config", &file]);
+    assert_eq!((told.code, told.stdout.as_str()), (1, ""));
+    assert!(
+        told.stderr.contains("check-config tells why"),
+        "{}",
+        told.stderr
+    );
 }
