@@ -6,8 +6,6 @@
 
 mod convert;
 mod gate;
-#[cfg(test)]
-mod tests;
 
 use std::{
     collections::BTreeMap,
@@ -332,3 +330,6 @@ fn not_sent(detail: &'static str) -> ProviderError {
 fn outcome_unknown(detail: &'static str) -> ProviderError {
     ProviderError::new(ProviderErrorKind::OutcomeUnknown, detail)
 }
+
+#[cfg(test)]
+mod tests;

@@ -10,7 +10,7 @@ use crate::{
     provider::{
         Provider,
         tencent::{Tencent, sign::Tc3},
-        testing::{CONTEXT, vendor_settings},
+        testing::{CONTEXT, serve_once, vendor_settings},
     },
 };
 
@@ -26,46 +26,39 @@ fn settings(base: &str) -> (TencentSettings, VendorSettings) {
     (tencent, vendor_settings(&[]))
 }
 
-/// What the vendor's side of the wire saw: headers by name, and the body.
-type Seen = (BTreeMap<String, String>, Vec<u8>);
+/// The head's lines by name, and the body.
+fn taken_apart(request: &str) -> (BTreeMap<String, String>, &str) {
+    let (head, body) = request.split_once("\r\n\r\n").unwrap();
+    let headers = head.lines().skip(1).map(|line| {
+        let (name, value) = line.split_once(": ").unwrap();
+        (name.to_ascii_lowercase(), value.to_owned())
+    });
+    (headers.collect(), body)
+}
 
-/// A vendor that answers everything with a match and tells what it was sent.
-async fn vendor() -> (String, tokio::sync::mpsc::UnboundedReceiver<Seen>) {
-    use axum::{Router, body::Bytes, http::HeaderMap, routing::post};
-    let (sender, receiver) = tokio::sync::mpsc::unbounded_channel();
-    let handler = async move |headers: HeaderMap, body: Bytes| {
-        let text = |value: &axum::http::HeaderValue| value.to_str().unwrap().to_owned();
-        let headers = headers
-            .iter()
-            .map(|(name, value)| (name.to_string(), text(value)))
-            .collect();
-        sender.send((headers, body.to_vec())).unwrap();
-        MATCH
-    };
-    let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
-    let base = format!("http://{}", listener.local_addr().unwrap());
-    let router = Router::new().route("/", post(handler));
-    tokio::spawn(async move { axum::serve(listener, router).await });
-    (base, receiver)
+fn provider(base: &str, env: &dyn Fn(&str) -> Option<String>) -> Tencent {
+    let (settings, vendor_settings) = settings(base);
+    let name = ProviderName::new("tencent").unwrap();
+    Tencent::new(name, &settings, &vendor_settings, env).unwrap()
 }
 
 #[tokio::test]
 async fn what_is_signed_is_what_is_sent() {
-    let (base, mut seen) = vendor().await;
-    let (settings, vendor_settings) = settings(&base);
+    let (address, served) = serve_once(MATCH).await;
     let env = |name: &str| Some(format!("{name}-value"));
-    let name = ProviderName::new("tencent").unwrap();
-    let provider = Tencent::new(name.clone(), &settings, &vendor_settings, &env).unwrap();
+    let provider = provider(&format!("http://{address}"), &env);
     let verification = testing::question(Factors::Two);
     let answer = provider.verify(&verification, &CONTEXT).await.unwrap();
     assert_eq!(answer.finding, Finding::verified(ResultCode::Match));
 
-    let (headers, body) = seen.recv().await.unwrap();
+    let request = served.await.unwrap();
+    assert!(request.starts_with("POST / HTTP/1.1\r\n"));
+    let (headers, body) = taken_apart(&request);
     let header = |name: &str| headers.get(name).unwrap().as_str();
     assert_eq!(header("x-tc-action"), "BankCard2EVerification");
     assert_eq!(header("x-tc-version"), "2018-03-01");
     assert_eq!(header("x-tc-token"), "TOKEN-value");
-    assert_eq!(header("host"), base.trim_start_matches("http://"));
+    assert_eq!(header("host"), address.to_string());
     let at: i64 = header("x-tc-timestamp").parse().unwrap();
     assert!((Timestamp::now().as_second() - at).abs() < 5);
     let expected = Tc3 {
@@ -76,24 +69,27 @@ async fn what_is_signed_is_what_is_sent() {
         content_type: header("content-type"),
         at: Timestamp::from_second(at).unwrap(),
     };
-    assert_eq!(header("authorization"), expected.authorization(&body));
+    assert_eq!(
+        header("authorization"),
+        expected.authorization(body.as_bytes())
+    );
 }
 
 #[tokio::test]
-async fn a_document_without_a_code_and_a_prefix_are_refused_before_anything_is_sent() {
-    let (base, mut seen) = vendor().await;
-    let (settings, vendor_settings) = settings(&base);
-    let env = |_: &str| Some("x".to_owned());
-    let name = ProviderName::new("tencent").unwrap();
-    let provider = Tencent::new(name.clone(), &settings, &vendor_settings, &env).unwrap();
-    let passport = passport();
+async fn what_the_vendor_cannot_do_is_refused_before_anything_is_sent() {
+    let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let base = format!("http://{}", listener.local_addr().unwrap());
+    let provider = provider(&base, &|_| Some("x".to_owned()));
     assert!(!provider.capabilities().accepts(IdentityType::Passport));
-    assert!(provider.verify(&passport, &CONTEXT).await.is_err());
+    let passport = provider.verify(&passport(), &CONTEXT).await;
+    assert_eq!(passport.unwrap_err().kind, ProviderErrorKind::Misconfigured);
     let prefix = CardInquiry {
         card: CardRef::parse("622202").unwrap(),
     };
-    assert!(provider.card_info(&prefix, &CONTEXT).await.is_err());
-    assert!(seen.try_recv().is_err());
+    let prefix = provider.card_info(&prefix, &CONTEXT).await;
+    assert_eq!(prefix.unwrap_err().kind, ProviderErrorKind::Misconfigured);
+    let nobody = tokio::time::timeout(std::time::Duration::from_millis(100), listener.accept());
+    assert!(nobody.await.is_err(), "a connection was made");
 }
 
 #[test]
