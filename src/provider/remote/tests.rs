@@ -25,12 +25,7 @@ use crate::{
         },
         v1,
     },
-};
-
-const CARD: &str = "6222020000000000000";
-const CONTEXT: CallContext = CallContext {
-    timeout: Duration::from_secs(2),
-    attempt: 1,
+    provider::testing::{CARD, CONTEXT, vendor_settings},
 };
 
 type Scripted<T> = Result<T, Status>;
@@ -100,20 +95,8 @@ async fn remote_of(server: Server) -> Remote {
     remote(&base)
 }
 
-fn vendor_settings() -> VendorSettings {
-    VendorSettings {
-        requests_per_second: None,
-        concurrent: 8,
-        connect_timeout: Duration::from_secs(1),
-        timeout: CONTEXT.timeout,
-        ca_file: None,
-        proxy: None,
-        identity_types: BTreeMap::from([(IdentityType::Passport, "P7".to_owned())]),
-        maintenance: false,
-        misconfigured_skip: Duration::from_secs(60),
-        daily_budget: None,
-        price: None,
-    }
+fn vendor() -> VendorSettings {
+    vendor_settings(&[(IdentityType::Passport, "P7")])
 }
 
 fn remote(base: &str) -> Remote {
@@ -121,7 +104,7 @@ fn remote(base: &str) -> Remote {
         endpoint: Configured::parse(base, false).unwrap(),
     };
     let name = ProviderName::new("mine").unwrap();
-    Remote::new(name, &settings, &vendor_settings()).unwrap()
+    Remote::new(name, &settings, &vendor()).unwrap()
 }
 
 fn verification(proof: Proof) -> Verification {
@@ -421,7 +404,7 @@ async fn settings_that_cannot_be_used_are_told_by_key() {
         let problem = Remote::new(name, &settings, vendor).err().unwrap();
         problem.problems()[0].0
     };
-    let mut vendor = vendor_settings();
+    let mut vendor = vendor();
     vendor.ca_file = Some("/does/not/exist.pem".into());
     assert_eq!(key_of(&vendor), "ca_file");
     vendor.proxy = Some(crate::config::providers::ProxyUrl::parse("http://127.0.0.1:1").unwrap());
