@@ -11,6 +11,7 @@ use std::{
     collections::BTreeMap,
     fs,
     future::Future,
+    pin::pin,
     sync::Arc,
     time::{Duration, Instant},
 };
@@ -140,19 +141,25 @@ impl Remote {
         (client, gate)
     }
 
-    /// Waits for a call. From the moment the message leaves it may take `timeout`, which the
-    /// channel watches over; before that, a connection may take its own time.
+    /// Waits for a call. Its message must leave within the connect timeout; from then on it may take
+    /// `timeout`, which the channel watches over as well.
     async fn run<T>(
         &self,
         gate: &Gate,
         timeout: Duration,
         call: impl Future<Output = Result<Response<T>, Status>> + Send,
     ) -> Result<T, ProviderError> {
-        match tokio::time::timeout(self.connect_timeout + timeout, call).await {
-            Ok(Ok(response)) => Ok(response.into_inner()),
-            Ok(Err(status)) => Err(error_of(&status, gate.shut())),
-            Err(_elapsed) if gate.shut() => Err(not_sent("no connection in time")),
-            Err(_elapsed) => Err(outcome_unknown("no reply in time")),
+        let mut call = pin!(call);
+        let early = tokio::time::timeout(self.connect_timeout, &mut call).await;
+        let outcome = match early {
+            Ok(outcome) => Some(outcome),
+            Err(_elapsed) if gate.shut() => return Err(not_sent("no connection in time")),
+            Err(_elapsed) => tokio::time::timeout(timeout, call).await.ok(),
+        };
+        match outcome {
+            Some(Ok(response)) => Ok(response.into_inner()),
+            Some(Err(status)) => Err(error_of(&status, gate.shut())),
+            None => Err(outcome_unknown("no reply in time")),
         }
     }
 

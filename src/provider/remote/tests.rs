@@ -1,5 +1,7 @@
 //! The client against servers of every temper.
 
+mod tls;
+
 use std::sync::Mutex as StdMutex;
 
 use jiff::civil::date;
