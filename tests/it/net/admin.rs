@@ -103,7 +103,8 @@ impl AdminPort {
 async fn probes_follow_the_life_of_the_process() {
     let health = HealthSwitch::new();
     let port = AdminPort::open(health.clone()).await;
-    let states: [(fn(&HealthSwitch), u16, &str); 4] = [
+    type Step = fn(&HealthSwitch);
+    let states: [(Step, u16, &str); 4] = [
         (|_| (), 503, "starting\n"),
         (HealthSwitch::serving, 200, "serving\n"),
         (HealthSwitch::draining, 503, "draining\n"),
