@@ -50,11 +50,8 @@ impl Acceptor {
             // dropped, and so closed at once: a client finds another replica faster that way
             return;
         };
-        // Nagle's algorithm makes answers wait for acknowledgements; an error means that the
-        // peer is gone already
-        if stream.set_nodelay(true).is_ok()
-            && let Ok(stream) = stream.into_std()
-        {
+        // without one the peer is gone already
+        if let Some(stream) = made_ready(stream) {
             self.workers.hand_out(Accepted { stream, permit });
         }
     }
@@ -72,5 +69,31 @@ impl Acceptor {
                 "too many connections, new ones are closed at once"
             );
         }
+    }
+}
+
+/// Takes a connection off this runtime, set up for small messages: Nagle's algorithm would make
+/// answers wait for acknowledgements.
+fn made_ready(stream: TcpStream) -> Option<std::net::TcpStream> {
+    stream.set_nodelay(true).ok()?;
+    stream.into_std().ok()
+}
+
+#[cfg(test)]
+mod tests {
+    use std::io;
+
+    use super::*;
+
+    #[tokio::test]
+    async fn answers_do_not_wait_for_acknowledgements() -> io::Result<()> {
+        let socket = crate::listener::bind(([127, 0, 0, 1], 0).into())?;
+        let mut listener = Listener::new(socket, "grpc")?;
+        let address = listener.local_addr()?;
+        let (_client, (accepted, _)) = tokio::join!(TcpStream::connect(address), listener.accept());
+        assert!(!accepted.nodelay()?, "nothing to see if it is the default");
+        let ready = made_ready(accepted).ok_or(io::ErrorKind::NotConnected)?;
+        assert!(ready.nodelay()?);
+        Ok(())
     }
 }

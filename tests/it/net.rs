@@ -7,3 +7,4 @@ mod descriptors;
 mod drain;
 mod fixture;
 mod health;
+mod panics;

@@ -198,3 +198,20 @@ async fn it_stops_in_time_whoever_is_connected() {
     assert!(begun.elapsed() < Duration::from_secs(1));
     assert!(TcpStream::connect(port.address).await.is_err());
 }
+
+#[rstest]
+#[case::says_nothing(b"", 10)]
+#[case::stops_in_its_head(b"GET /livez HTTP/1.1\r\nhos", 20)]
+#[case::may_be_of_either_version(b"PRI", 602)]
+#[case::sends_no_settings(b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n", 602)]
+#[tokio::test(start_paused = true)]
+async fn a_silent_peer_is_cut(#[case] hello: &[u8], #[case] within_seconds: u64) {
+    let port = AdminPort::open(HealthSwitch::new()).await;
+    let mut peer = TcpStream::connect(port.address).await.unwrap();
+    peer.write_all(hello).await.unwrap();
+    let begun = tokio::time::Instant::now();
+    // an answer, a reset and a plain end are all right, but not a connection for ever
+    let _ = peer.read_to_end(&mut Vec::new()).await;
+    let took = begun.elapsed().as_secs();
+    assert!((9..=within_seconds).contains(&took), "{took} s");
+}
