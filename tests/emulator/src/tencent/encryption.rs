@@ -4,7 +4,7 @@ use aes::cipher::{BlockModeDecrypt as _, KeyIvInit as _, block_padding::Pkcs7};
 use aes_gcm::aead::{Aead as _, KeyInit as _, consts::U12};
 use base64::{Engine as _, engine::general_purpose::STANDARD};
 use rsa::pkcs8::DecodePrivateKey as _;
-use rsa::{Pkcs1v15Encrypt, RsaPrivateKey};
+use rsa::{Pkcs1v15Encrypt, PrivateKey};
 use serde_json::{Map, Value};
 use sm2::pke::{DecryptingKey, Mode};
 
@@ -20,14 +20,14 @@ const SM2_BLOB_BYTES: usize = 65 + 32 + 16;
 /// The emulator's private keys. They are in the repository, protect nothing and must not be used
 /// for anything else.
 pub(crate) struct KeyPairs {
-    rsa: RsaPrivateKey,
+    rsa: PrivateKey,
     sm2: DecryptingKey,
 }
 
 impl KeyPairs {
     /// Reads the keys that are compiled in; `None` if they cannot be read.
     pub(crate) fn read() -> Option<Self> {
-        let rsa = RsaPrivateKey::from_pkcs8_pem(include_str!("../../keys/rsa_private.pem")).ok()?;
+        let rsa = PrivateKey::from_pkcs8_pem(include_str!("../../keys/rsa_private.pem")).ok()?;
         let pem = include_str!("../../keys/sm2_private.pem");
         let secret = <sm2::SecretKey as sm2::pkcs8::DecodePrivateKey>::from_pkcs8_pem(pem).ok()?;
         let sm2 = DecryptingKey::new_with_mode(secret.to_nonzero_scalar(), Mode::C1C3C2);

@@ -38,8 +38,8 @@ fn request(vector: &Vector) -> (Value, Map<String, Value>) {
             .unwrap()
     } else {
         let pem = include_str!("../../keys/rsa_public.pem");
-        let key = rsa::RsaPublicKey::from_public_key_pem(pem).unwrap();
-        let mut rng = rsa::rand_core::OsRng;
+        let key = rsa::PublicKey::from_public_key_pem(pem).unwrap();
+        let mut rng = getrandom::SysRng;
         key.encrypt(&mut rng, Pkcs1v15Encrypt, vector.key_ascii.as_bytes())
             .unwrap()
     };
