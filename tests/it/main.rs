@@ -12,4 +12,5 @@ mod architecture;
 mod cli;
 mod net;
 mod promises;
+mod readme;
 mod support;
