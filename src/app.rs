@@ -38,6 +38,8 @@ use crate::{
 
 /// How often files that hold secrets are looked at.
 const SECRETS_EVERY: Duration = Duration::from_secs(5);
+/// Vendors, logs, runtimes and the admin port.
+const DESCRIPTORS_FOR_THE_REST: u64 = 1024;
 /// What is left to tidy up gets this long.
 const LAST_MOMENTS: Duration = Duration::from_millis(500);
 
@@ -121,6 +123,7 @@ impl Sockets {
 pub fn serve(config: &Config, env: Env<'_>) -> Result<u8, StartError> {
     let started = std::time::Instant::now();
     refuse_what_is_not_there_yet(config)?;
+    raise_descriptor_limit(config);
     let sockets = Sockets::bind(config)?;
     let outside = runtime::outside()?;
     let _entered = outside.enter();
@@ -128,6 +131,20 @@ pub fn serve(config: &Config, env: Env<'_>) -> Result<u8, StartError> {
     let outcome = run(config, env, sockets, signals, &outside, started)?;
     outside.shutdown_timeout(LAST_MOMENTS);
     Ok(outcome.exit_code())
+}
+
+/// Takes as many descriptors as the system lets us: every connection needs one.
+fn raise_descriptor_limit(config: &Config) {
+    let wanted = config.server.max_connections as u64 + DESCRIPTORS_FOR_THE_REST;
+    match rlimit::increase_nofile_limit(wanted) {
+        Ok(limit) if limit >= wanted => {}
+        Ok(limit) => tracing::warn!(
+            limit,
+            wanted,
+            "the limit of open files is lower than server.max_connections needs"
+        ),
+        Err(error) => tracing::warn!("the limit of open files cannot be raised: {error}"),
+    }
 }
 
 /// Settings that are understood and not acted upon yet would leave an operator believing in a

@@ -118,6 +118,8 @@ fn load(source: &ConfigSource) -> Result<LoadedConfig, Problems> {
 
 /// Runs the program with these arguments, the first of which is its own name.
 pub fn run(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
+    // a panic's text may hold a value of a request; its place never does
+    crate::telemetry::panics::log_place_only();
     let arguments: Vec<OsString> = arguments.into_iter().collect();
     let parsed = Cli::command()
         .try_get_matches_from(&arguments)

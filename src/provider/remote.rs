@@ -1,7 +1,7 @@
 //! A vendor behind a server of the operator's own, `bankcard.provider.v1` over gRPC.
 //!
 //! The server runs no request before it has the request's message, so a call whose message surely
-//! did not leave is surely not made; see [`gate`]. Everything else that goes wrong leaves the
+//! did not leave is surely not made; see `gate`. Everything else that goes wrong leaves the
 //! outcome open, unless the server itself says better.
 
 mod convert;
