@@ -6,8 +6,10 @@
 
 pub mod ask;
 pub mod clock;
+mod day;
 pub mod denial;
 mod flight;
+pub mod guard;
 mod hold;
 pub mod lane;
 pub mod routing;
