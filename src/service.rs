@@ -5,6 +5,7 @@
 //! the runtime for outside calls, past the vendors in order, into the cache and back.
 
 pub mod ask;
+pub mod breaker;
 pub mod clock;
 mod day;
 pub mod denial;
