@@ -13,6 +13,7 @@ mod flight;
 pub mod guard;
 mod hold;
 pub mod lane;
+pub mod limiter;
 pub mod routing;
 
 use std::{collections::BTreeMap, panic::AssertUnwindSafe, sync::Arc, time::Duration};
