@@ -6,6 +6,7 @@
 
 pub mod ask;
 pub mod breaker;
+pub mod budget;
 pub mod clock;
 mod day;
 pub mod denial;
