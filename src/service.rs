@@ -13,6 +13,7 @@ pub mod denial;
 mod flight;
 pub mod guard;
 mod hold;
+pub mod idempotency;
 pub mod lane;
 pub mod limiter;
 pub mod routing;
