@@ -20,10 +20,10 @@
 //! rounded down, and at least 1. The rules for one card stand in `card.rs`.
 
 mod card;
+mod store;
 mod suspects;
 
 use std::{
-    collections::HashMap,
     sync::{
         Arc,
         atomic::{AtomicU32, Ordering},
@@ -32,10 +32,11 @@ use std::{
 };
 
 use jiff::Timestamp;
-use parking_lot::{Mutex, RwLock};
+use parking_lot::Mutex;
 
 use self::{
-    card::{CallerId, Card, Limits},
+    card::{CallerId, Limits},
+    store::{Callers, Key, Shard},
     suspects::Suspects,
 };
 pub use self::{
@@ -55,11 +56,6 @@ pub const MAX_CARDS: usize = 1_000_000;
 const MAX_SHARDS: usize = 64;
 /// Fewer records than this are not worth a lock of their own.
 const MIN_SHARD: usize = 1024;
-/// The part of a full shard that makes room at once.
-const ROOM_PART: usize = 16;
-/// After a search for room that found none, the next one is this much later, unless a call ends.
-const FUTILE_SECONDS: i64 = 1;
-
 /// Which calls are counted together.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Family {
@@ -149,28 +145,8 @@ struct Inner {
     clock: Clock,
     shards: Vec<Mutex<Shard>>,
     shard_capacity: usize,
-    callers: RwLock<Callers>,
+    callers: Callers,
     suspects: Suspects,
-}
-
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-struct Key {
-    card: CardTag,
-    family: Family,
-}
-
-#[derive(Default)]
-struct Shard {
-    cards: HashMap<Key, Card>,
-    /// No search for room before this second.
-    futile_until: i64,
-}
-
-/// Names of callers, each with a small number. They come from the configuration, so there are few.
-#[derive(Default)]
-struct Callers {
-    ids: HashMap<Arc<str>, CallerId>,
-    names: Vec<Arc<str>>,
 }
 
 /// One slot of one card.
@@ -200,7 +176,7 @@ impl Guard {
                 clock,
                 shards: (0..shards).map(|_| Mutex::default()).collect(),
                 shard_capacity: (capacity / shards).max(1),
-                callers: RwLock::default(),
+                callers: Callers::default(),
                 suspects: Suspects::default(),
             }),
         }
@@ -224,7 +200,7 @@ impl Guard {
         slot_lasts: Duration,
     ) -> Result<Reservation, Refused> {
         let key = Key { card, family };
-        let caller = self.inner.caller_id(caller);
+        let caller = self.inner.callers.id(caller);
         self.inner.reserve(key, caller, slot_lasts)?;
         Ok(Reservation {
             inner: Arc::clone(&self.inner),
@@ -270,12 +246,11 @@ impl Guard {
     #[must_use]
     pub fn suspects(&self) -> Vec<Suspect> {
         let counts = self.inner.suspects.counts(self.inner.clock.now());
-        let callers = self.inner.callers.read();
         let mut suspects: Vec<Suspect> = counts
             .into_iter()
             .filter_map(|(id, cards)| {
                 Some(Suspect {
-                    caller: Arc::clone(callers.names.get(usize::from(id))?),
+                    caller: self.inner.callers.name(id)?,
                     cards,
                     suspected: cards >= SUSPECT_CARDS,
                 })
@@ -376,71 +351,10 @@ impl Inner {
         }
     }
 
-    fn caller_id(&self, name: &str) -> CallerId {
-        if let Some(id) = self.callers.read().ids.get(name) {
-            return *id;
-        }
-        let mut callers = self.callers.write();
-        if let Some(id) = callers.ids.get(name) {
-            return *id;
-        }
-        // more callers than numbers share the last one: together they get one share
-        let Ok(id) = CallerId::try_from(callers.names.len()) else {
-            return CallerId::MAX;
-        };
-        let name: Arc<str> = Arc::from(name);
-        callers.names.push(Arc::clone(&name));
-        callers.ids.insert(name, id);
-        id
-    }
-
     fn shard(&self, key: &Key) -> &Mutex<Shard> {
         // tags are evenly spread by themselves
         let last = key.card.as_bytes().last().copied().unwrap_or_default();
         &self.shards[usize::from(last) % self.shards.len()]
-    }
-}
-
-impl Shard {
-    /// Changes a record that exists and lets it go when nothing stands in it any more.
-    fn change(&mut self, key: &Key, now: Timestamp, change: impl FnOnce(&mut Card)) {
-        let Some(card) = self.cards.get_mut(key) else {
-            return;
-        };
-        change(card);
-        if card.is_blank(now) {
-            self.cards.remove(key);
-        }
-        self.futile_until = 0;
-    }
-
-    /// Whether there is room for one more record, after making some if need be.
-    fn make_room(&mut self, capacity: usize, now: Timestamp) -> bool {
-        if self.cards.len() < capacity {
-            return true;
-        }
-        if now.as_second() < self.futile_until {
-            return false;
-        }
-        self.cards.retain(|_, card| !card.is_blank(now));
-        if self.cards.len() < capacity {
-            return true;
-        }
-        let mut may_go: Vec<(u16, Key)> = self
-            .cards
-            .iter_mut()
-            .filter_map(|(key, card)| card.may_make_room(now).then(|| (card.calls(), *key)))
-            .collect();
-        let wanted = (capacity / ROOM_PART).max(1).min(may_go.len());
-        let Some(last) = wanted.checked_sub(1) else {
-            self.futile_until = now.as_second() + FUTILE_SECONDS;
-            return false;
-        };
-        may_go.select_nth_unstable_by_key(last, |(calls, _)| *calls);
-        for (_, key) in may_go.iter().take(wanted) {
-            self.cards.remove(key);
-        }
-        true
     }
 }
 

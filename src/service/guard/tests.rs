@@ -261,7 +261,7 @@ async fn among_calls_the_fewest_go_first_and_the_bound_holds() {
         assert!(guard.len() <= 500);
     }
     let kept = (100..600).filter(|number| guard.show(card(*number)).is_some());
-    assert!(kept.count() >= 500 - 500 / ROOM_PART);
+    assert!(kept.count() >= 500 - 500 / store::ROOM_PART);
     assert!((500..600).all(|number| guard.show(card(number)).is_some()));
 }
 
