@@ -32,7 +32,9 @@ use crate::{
     listener,
     provider::setup::SetupError,
     runtime,
-    service::{Parts, Service, clock::Clock, lane::Lane, routing::Policy},
+    service::{
+        Parts, Service, clock::Clock, guard::Guard, lane::Lane, limiter::Limiter, routing::Policy,
+    },
     signals::{StopSignal, stop_signals},
 };
 
@@ -224,6 +226,10 @@ fn run(
 /// When a setting cannot be used.
 pub fn service(config: &Config, env: Env<'_>, outside: &Handle) -> Result<Service, StartError> {
     let lanes = providers::lanes(config, env)?;
+    let clock = Clock::System;
+    let guard = Guard::new(config.guard.clone(), clock.clone());
+    // replicas that cannot see each other keep to their part of every limit
+    guard.divide(config.server.replicas);
     Ok(Service::new(Parts {
         digests: digests(config, env)?,
         routes: routes_of(config, &lanes),
@@ -232,10 +238,13 @@ pub fn service(config: &Config, env: Env<'_>, outside: &Handle) -> Result<Servic
             failover_on_unsupported: config.routes.failover_on_unsupported,
             min_attempt: config.server.min_attempt,
             max_queue: config.server.max_queue,
+            retries: Limiter::exact(Some(config.routes.retries_per_second)),
         },
+        guard,
+        idempotency: config.idempotency.clone(),
         cache: config.cache.clone(),
         outside: outside.clone(),
-        clock: Clock::System,
+        clock,
     }))
 }
 

@@ -5,6 +5,7 @@
 //! the runtime for outside calls, past the vendors in order, into the cache and back.
 
 pub mod ask;
+pub mod attempt;
 pub mod breaker;
 pub mod budget;
 pub mod clock;
@@ -28,17 +29,19 @@ use tokio_util::task::TaskTracker;
 use self::{
     ask::{Ask, CacheMode, Reply},
     clock::Clock,
-    denial::{Denial, Stage},
+    denial::{Denial, Refusal, Stage},
     flight::{Boarding, Flight, Flights, Outcome},
+    guard::Guard,
     hold::Holds,
+    idempotency::{Begin, Idempotency, Token},
     lane::Lane,
     routing::{Journey, Policy},
 };
 use crate::{
     cache::{Digests, LocalCache, QuestionTag, Scope, Stored, local::age},
-    config::{CacheSettings, Share, TtlSettings},
+    config::{CacheSettings, IdempotencySettings, Share, TtlSettings},
     domain::{
-        Answer, Attempt, CardInfoResult, Charge, Field, Finding, InvalidInput, Operation,
+        Answer, Attempt, CardInfoResult, Charge, FailOver, Field, Finding, InvalidInput, Operation,
         ProviderName, Question, Reason, Source, Violation, result_code::Keep,
     },
 };
@@ -65,6 +68,10 @@ pub struct Parts {
     pub routes: BTreeMap<Operation, Vec<ProviderName>>,
     /// How the vendors are gone through.
     pub policy: Policy,
+    /// What keeps cards from being locked at their banks.
+    pub guard: Guard,
+    /// How request ids are remembered.
+    pub idempotency: IdempotencySettings,
     /// Capacity, scope and times of the cache.
     pub cache: CacheSettings,
     /// The runtime for everything that waits for the outside.
@@ -84,6 +91,8 @@ struct Inner {
     lanes: BTreeMap<ProviderName, Arc<Lane>>,
     routes: BTreeMap<Operation, Vec<Arc<Lane>>>,
     policy: Policy,
+    guard: Guard,
+    request_ids: Idempotency<Remembered>,
     share: Share,
     ttl: TtlSettings,
     hold: Duration,
@@ -117,6 +126,8 @@ impl Service {
                 routes,
                 lanes: parts.lanes,
                 policy: parts.policy,
+                guard: parts.guard,
+                request_ids: Idempotency::new(parts.idempotency),
                 share: parts.cache.share,
                 ttl: parts.cache.ttl,
                 hold: parts.cache.outcome_unknown_hold,
@@ -147,6 +158,12 @@ impl Service {
         self.inner.routes.get(&operation).map_or(&[], Vec::as_slice)
     }
 
+    /// What keeps cards from being locked at their banks.
+    #[must_use]
+    pub fn guard(&self) -> &Guard {
+        &self.inner.guard
+    }
+
     /// The cache of answers.
     #[must_use]
     pub fn cache(&self) -> &LocalCache {
@@ -173,8 +190,48 @@ impl Service {
     /// When there is no answer to it; see [`Denial`].
     pub async fn ask(&self, ask: Ask) -> Result<Reply, Denial> {
         let candidates = self.inner.candidates(&ask)?;
-        if let Some(reply) = self.inner.known_without_asking(&ask, &candidates) {
-            return Ok(reply);
+        let Some(id) = ask.request_id else {
+            return self.answer(&ask, &candidates, None).await;
+        };
+        loop {
+            let content = self.inner.digests.content(&ask.question);
+            let begun = self
+                .inner
+                .request_ids
+                .begin(&ask.caller.name, id, content, Instant::now());
+            match begun {
+                Begin::New(token) => return self.answer(&ask, &candidates, Some(token)).await,
+                Begin::Earlier(remembered) => return remembered.reply(),
+                Begin::Running(waiting) => {
+                    let ended = tokio::time::timeout_at(ask.deadline, waiting.ended());
+                    match ended.await {
+                        Ok(Some(remembered)) => return remembered.reply(),
+                        // it left nothing to remember: now it is this one's turn
+                        Ok(None) => {}
+                        Err(_) => return Err(Denial::deadline(Stage::Waiting)),
+                    }
+                }
+                Begin::Reused => return Err(reused()),
+                Begin::Exhausted(after) => {
+                    let mut refusal = Refusal::new(Reason::RequestIdsExhausted);
+                    refusal.retry_after = Some(after);
+                    refusal.caller = Some(Arc::clone(&ask.caller.name));
+                    return Err(Denial::Refused(Box::new(refusal)));
+                }
+            }
+        }
+    }
+
+    /// Answers a question that is not known by its request id. `token` is the request id to
+    /// remember the answer under.
+    async fn answer(
+        &self,
+        ask: &Ask,
+        candidates: &[Arc<Lane>],
+        mut token: Option<Token<Remembered>>,
+    ) -> Result<Reply, Denial> {
+        if let Some(conclusion) = self.inner.known_without_asking(ask, candidates) {
+            return Ok(remembered(token, conclusion));
         }
         let scope = match self.inner.share {
             Share::All => Scope::All,
@@ -185,19 +242,20 @@ impl Service {
             .digests
             .question(&ask.question, scope, ask.pinned.as_ref());
         if ask.mode != CacheMode::Bypass
-            && let Some(reply) = self.inner.cached(&tag, &ask).await
+            && let Some(conclusion) = self.inner.cached(&tag, ask).await
         {
-            return Ok(reply);
+            return Ok(remembered(token, conclusion));
         }
         if ask.mode == CacheMode::OnlyIfCached {
             return Err(Denial::because(Reason::NotCached));
         }
-        let asks_anew = ask.mode == CacheMode::Bypass && ask.request_id.is_some();
+        // only a request id that stands for nothing yet asks anew while the question is held
+        let asks_anew = ask.mode == CacheMode::Bypass && token.is_some();
         if !asks_anew && let Some(denial) = self.inner.holds.get(&tag, self.inner.clock.now()) {
             return Err(Denial::clone(&denial));
         }
         loop {
-            let boarded = self.board(tag, &ask, &candidates).await?;
+            let boarded = self.board(tag, ask, candidates, &mut token).await?;
             if let Some(reply) = boarded {
                 return Ok(reply);
             }
@@ -212,9 +270,10 @@ impl Service {
         tag: QuestionTag,
         ask: &Ask,
         candidates: &[Arc<Lane>],
+        token: &mut Option<Token<Remembered>>,
     ) -> Result<Option<Reply>, Denial> {
         let names = || candidates.iter().map(|lane| lane.name().clone()).collect();
-        let (flight, leads) = match self.inner.flights.board(tag, ask.deadline, names) {
+        let (flight, leads) = match self.inner.flights.board(tag, ask.deadline, token, names) {
             Boarding::Follower(flight) => (flight, false),
             Boarding::Leader(flight) => {
                 self.launch(tag, &flight, ask, candidates);
@@ -253,6 +312,54 @@ impl Service {
     }
 }
 
+/// What is remembered of a request id.
+#[derive(Clone)]
+pub enum Remembered {
+    /// How it was answered.
+    Answer(Arc<Conclusion>),
+    /// That its outcome is not known.
+    Unknown(Arc<Denial>),
+}
+
+impl Remembered {
+    /// What of an outcome is worth remembering: nothing of what ended before anything was sent,
+    /// nor of a vendor that was busy, because neither cost anything.
+    fn of(outcome: &Outcome) -> Option<Self> {
+        match outcome {
+            Ok(conclusion) if conclusion.answer.finding.fail_over() == FailOver::Always => None,
+            Ok(conclusion) => Some(Self::Answer(conclusion.storable())),
+            Err(denial) if denial.reason_name() == Reason::OutcomeUnknown.as_str() => {
+                Some(Self::Unknown(Arc::clone(denial)))
+            }
+            Err(_) => None,
+        }
+    }
+
+    fn reply(&self) -> Result<Reply, Denial> {
+        match self {
+            Self::Answer(conclusion) => Ok(conclusion.reply_to_follower()),
+            Self::Unknown(denial) => Err(Denial::clone(denial)),
+        }
+    }
+}
+
+/// Remembers an answer that needed no vendor under its request id, if it has one.
+fn remembered(token: Option<Token<Remembered>>, conclusion: Conclusion) -> Reply {
+    let reply = conclusion.reply_to_follower();
+    if let Some(token) = token {
+        token.remember(Remembered::Answer(Arc::new(conclusion)));
+    }
+    reply
+}
+
+fn reused() -> Denial {
+    Denial::Invalid(vec![Violation::new(
+        Field::RequestId,
+        InvalidInput::RequestIdReused,
+        "was used before for another question",
+    )])
+}
+
 impl Conclusion {
     /// What the caller gets whose question it was.
     fn reply_to_leader(&self) -> Reply {
@@ -261,6 +368,22 @@ impl Conclusion {
             attempts: self.attempts.clone(),
             ..self.reply_to_follower()
         }
+    }
+
+    /// The same without what only those may have who asked for it now.
+    fn storable(self: &Arc<Self>) -> Arc<Self> {
+        let message = self.answer.provider_message.storable();
+        if message == self.answer.provider_message {
+            return Arc::clone(self);
+        }
+        let mut answer = Answer::clone(&self.answer);
+        answer.provider_message = message;
+        Arc::new(Self {
+            answer: Arc::new(answer),
+            provider: self.provider.clone(),
+            source: self.source,
+            attempts: Vec::new(),
+        })
     }
 
     /// What a caller gets who asked the same at the same time.
@@ -311,7 +434,7 @@ impl Inner {
     }
 
     /// What the first provider knows without waiting, if it is an embedded table.
-    fn known_without_asking(&self, ask: &Ask, candidates: &[Arc<Lane>]) -> Option<Reply> {
+    fn known_without_asking(&self, ask: &Ask, candidates: &[Arc<Lane>]) -> Option<Conclusion> {
         let Question::CardInfo(inquiry) = &ask.question else {
             return None;
         };
@@ -322,8 +445,7 @@ impl Inner {
         if routing::says_nothing(&answer.finding) && !others.is_empty() {
             return None;
         }
-        Some(Reply {
-            charge: Charge::NotCharged,
+        Some(Conclusion {
             answer: Arc::new(answer),
             provider: first.name().clone(),
             source: Source::Embedded,
@@ -331,12 +453,11 @@ impl Inner {
         })
     }
 
-    async fn cached(&self, tag: &QuestionTag, ask: &Ask) -> Option<Reply> {
+    async fn cached(&self, tag: &QuestionTag, ask: &Ask) -> Option<Conclusion> {
         let stored = self.cache.get(tag).await?;
         let usable =
             stored.is_fresh(self.clock.now(), ask.max_age) && ask.caller.may_use(&stored.provider);
-        usable.then(|| Reply {
-            charge: Charge::NotCharged,
+        usable.then(|| Conclusion {
             answer: Arc::new(stored.answer.clone()),
             provider: stored.provider.clone(),
             source: Source::Cache,
@@ -376,16 +497,12 @@ impl Inner {
     ) -> Outcome {
         // somebody else's call may have landed between our look into the cache and our boarding
         if ask.mode != CacheMode::Bypass
-            && let Some(reply) = self.cached(tag, ask).await
+            && let Some(conclusion) = self.cached(tag, ask).await
         {
-            return Ok(Arc::new(Conclusion {
-                answer: reply.answer,
-                provider: reply.provider,
-                source: reply.source,
-                attempts: Vec::new(),
-            }));
+            return Ok(Arc::new(conclusion));
         }
-        let travelled = Journey::new(&self.policy, ask, flight)
+        let card = self.digests.guard_card(ask.question.expose_card());
+        let travelled = Journey::new(&self.policy, &self.guard, ask, flight, card)
             .travel(candidates)
             .await;
         match travelled.result {

@@ -39,7 +39,12 @@ pub fn lanes(
         })
         .map(|settings| {
             let provider = provider(settings, env)?;
-            let lane = Lane::new(provider, &settings.vendor);
+            let lane = Lane::new(
+                provider,
+                &settings.vendor,
+                &config.breaker,
+                config.server.replicas,
+            );
             Ok((settings.name.clone(), Arc::new(lane)))
         })
         .collect()

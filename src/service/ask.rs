@@ -5,6 +5,7 @@ use std::{collections::BTreeSet, sync::Arc, time::Duration};
 use tokio::time::Instant;
 use uuid::Uuid;
 
+use super::budget::Budget;
 use crate::domain::{Answer, Attempt, Charge, ProviderName, Question, Source};
 
 /// Who asks, and what that caller may do.
@@ -16,6 +17,8 @@ pub struct Caller {
     pub providers: Option<BTreeSet<ProviderName>>,
     /// Whether it may have a vendor asked whatever the cache knows.
     pub may_bypass: bool,
+    /// What it may spend in a day.
+    pub budget: Budget,
 }
 
 impl Caller {
@@ -26,6 +29,7 @@ impl Caller {
             name: Arc::from("anonymous"),
             providers: None,
             may_bypass: true,
+            budget: Budget::new(None),
         }
     }
 

@@ -80,6 +80,12 @@ impl std::fmt::Debug for Inner {
     }
 }
 
+impl std::fmt::Debug for Budget {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("Budget")
+    }
+}
+
 impl Budget {
     /// A budget of which nothing is spent; without a limit if there is none.
     #[must_use]

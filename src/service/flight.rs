@@ -12,7 +12,7 @@ use std::{
 use parking_lot::Mutex;
 use tokio::{sync::watch, time::Instant};
 
-use super::{Conclusion, denial::Denial};
+use super::{Conclusion, Remembered, denial::Denial, idempotency::Token};
 use crate::{cache::QuestionTag, domain::ProviderName};
 
 /// Locks to spread the questions over.
@@ -28,6 +28,8 @@ pub struct Flight {
     outcome: watch::Sender<Option<Outcome>>,
     deadline: Mutex<Instant>,
     sent: AtomicBool,
+    /// Request ids that are to be answered as this call is, whoever still waits for it.
+    tokens: Mutex<Vec<Token<Remembered>>>,
 }
 
 impl Flight {
@@ -81,11 +83,13 @@ impl Default for Flights {
 }
 
 impl Flights {
-    /// Joins the call for a question, or begins one past the given providers.
+    /// Joins the call for a question, or begins one past the given providers. `token` is the
+    /// request id that the caller asked under.
     pub fn board(
         &self,
         tag: QuestionTag,
         deadline: Instant,
+        token: &mut Option<Token<Remembered>>,
         candidates: impl FnOnce() -> Vec<ProviderName>,
     ) -> Boarding {
         let mut shard = self.shard(&tag).lock();
@@ -93,6 +97,7 @@ impl Flights {
             let mut latest = flight.deadline.lock();
             *latest = (*latest).max(deadline);
             drop(latest);
+            flight.tokens.lock().extend(token.take());
             return Boarding::Follower(Arc::clone(flight));
         }
         let flight = Arc::new(Flight {
@@ -100,6 +105,7 @@ impl Flights {
             outcome: watch::Sender::new(None),
             deadline: Mutex::new(deadline),
             sent: AtomicBool::new(false),
+            tokens: Mutex::new(token.take().into_iter().collect()),
         });
         shard.insert(tag, Arc::clone(&flight));
         Boarding::Leader(flight)
@@ -108,8 +114,15 @@ impl Flights {
     /// Ends a call: whoever waits gets the outcome, whoever comes later begins anew. What is to be
     /// remembered must have been stored before.
     pub fn land(&self, tag: &QuestionTag, flight: &Flight, outcome: Outcome) {
-        let _waiting = flight.outcome.send_replace(Some(outcome));
+        // nobody boards once it is out of the list, so no token is left behind
         self.shard(tag).lock().remove(tag);
+        for token in flight.tokens.lock().drain(..) {
+            match Remembered::of(&outcome) {
+                Some(remembered) => token.remember(remembered),
+                None => token.forget(),
+            }
+        }
+        let _waiting = flight.outcome.send_replace(Some(outcome));
     }
 
     /// How many calls are under way.

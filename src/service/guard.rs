@@ -182,6 +182,12 @@ impl Guard {
         }
     }
 
+    /// The clock that its days go by.
+    #[must_use]
+    pub fn clock(&self) -> &Clock {
+        &self.inner.clock
+    }
+
     /// Divides all limits: by the number of replicas while they cannot see each other, else by 1.
     pub fn divide(&self, divisor: u32) {
         self.inner.divisor.store(divisor.max(1), Ordering::Relaxed);

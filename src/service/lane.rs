@@ -15,10 +15,18 @@ use tokio::{
     time::Instant,
 };
 
+use super::{
+    breaker::{Breaker, State, Ticket},
+    budget::Budget,
+    limiter::Limiter,
+};
 use crate::{
-    config::providers::VendorSettings,
+    config::{
+        BreakerSettings,
+        providers::{Money, VendorSettings},
+    },
     domain::{AttemptOutcome, Operation, ProviderName, Question},
-    provider::{Provider, ProviderErrorKind},
+    provider::{Health, Provider, ProviderErrorKind},
 };
 
 /// One provider, and what may keep a call from it.
@@ -28,9 +36,21 @@ pub struct Lane {
     pub timeout: Duration,
     connect_timeout: Duration,
     misconfigured_skip: Duration,
+    breaker_open: Duration,
     maintenance: AtomicBool,
     slots: Arc<Semaphore>,
     skip: Mutex<Option<Skip>>,
+    budget: Budget,
+    gates: Vec<Gate>,
+}
+
+/// What is kept for each operation of a provider.
+struct Gate {
+    breaker: Breaker,
+    limiter: Limiter,
+    price: Option<Money>,
+    /// When a call was last let through an open breaker.
+    forced: Mutex<Option<Instant>>,
 }
 
 /// A provider that refused our credentials or credit is passed over for a while.
@@ -42,27 +62,66 @@ struct Skip {
 
 /// The right to make one call.
 pub struct Permit {
+    ticket: Ticket,
     _slot: OwnedSemaphorePermit,
+}
+
+impl Permit {
+    /// Gives the right back, with what the call said about the vendor's health.
+    pub fn record(self, health: Health) {
+        self.ticket.record(health, Instant::now());
+    }
 }
 
 /// Why a provider cannot be asked right now.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Obstacle {
-    /// All its slots are taken.
+    /// All its slots are taken, or it was asked as often as it may be in this second.
     Busy,
+    /// It has been failing and is left alone.
+    BreakerOpen,
     /// It is passed over for a while.
     Skipped(AttemptOutcome),
 }
 
 impl Lane {
-    /// A lane for a provider.
+    /// A lane for a provider, one of `replicas` that share its limits without seeing each other.
     #[must_use]
-    pub fn new(provider: Arc<dyn Provider>, settings: &VendorSettings) -> Self {
+    pub fn new(
+        provider: Arc<dyn Provider>,
+        settings: &VendorSettings,
+        breaker: &BreakerSettings,
+        replicas: u32,
+    ) -> Self {
+        let budget = Budget::new(settings.daily_budget.clone());
+        budget.divide(replicas);
+        // the sandbox plays a failing vendor; that says nothing about itself
+        let breaker = BreakerSettings {
+            enabled: breaker.enabled && !provider.capabilities().embedded,
+            ..breaker.clone()
+        };
+        let gates = Operation::ALL.iter().map(|operation| {
+            let limiter = Limiter::of_vendor(settings.requests_per_second);
+            limiter.divide(replicas);
+            Gate {
+                breaker: Breaker::new(&breaker, Instant::now()),
+                limiter,
+                price: settings.price.as_ref().and_then(|price| {
+                    let micros = *price.micros.get(operation)?;
+                    let currency = price.currency.clone();
+                    Some(Money { currency, micros })
+                }),
+                forced: Mutex::new(None),
+            }
+        });
         Self {
+            gates: gates.collect(),
+            budget,
             provider,
             timeout: settings.timeout,
             connect_timeout: settings.connect_timeout,
             misconfigured_skip: settings.misconfigured_skip,
+            breaker_open: breaker.open,
             maintenance: AtomicBool::new(settings.maintenance),
             slots: Arc::new(Semaphore::new(settings.concurrent as usize)),
             skip: Mutex::new(None),
@@ -104,6 +163,25 @@ impl Lane {
         self.maintenance.store(maintenance, Ordering::Relaxed);
     }
 
+    /// What may be spent on the provider in a day.
+    #[must_use]
+    pub const fn budget(&self) -> &Budget {
+        &self.budget
+    }
+
+    /// What a charged call of an operation costs; `None`: the operator did not say.
+    #[must_use]
+    pub fn price(&self, operation: Operation) -> Option<&Money> {
+        self.gate(operation).and_then(|gate| gate.price.as_ref())
+    }
+
+    /// What the breaker of an operation does with calls.
+    #[must_use]
+    pub fn breaker_state(&self, operation: Operation) -> State {
+        self.gate(operation)
+            .map_or(State::Closed, |gate| gate.breaker.state(Instant::now()))
+    }
+
     /// Whether the provider can answer a question at all.
     #[must_use]
     pub fn can(&self, question: &Question) -> bool {
@@ -120,28 +198,57 @@ impl Lane {
             }
     }
 
-    /// Takes the right to make one call now.
+    /// Takes the right to make one call now. The breaker stands first: a call that it refuses
+    /// costs no place.
     ///
     /// # Errors
     /// When the provider cannot be asked right now.
-    pub fn admit(&self, _operation: Operation) -> Result<Permit, Obstacle> {
-        let skip = *self.skip.lock();
-        if let Some(skip) = skip.filter(|skip| skip.until > Instant::now()) {
-            return Err(Obstacle::Skipped(skip.outcome));
+    pub fn admit(&self, operation: Operation) -> Result<Permit, Obstacle> {
+        self.not_skipped()?;
+        let gate = self.gate(operation).ok_or(Obstacle::Busy)?;
+        let now = Instant::now();
+        let ticket = gate.breaker.admit(now).map_err(|_| Obstacle::BreakerOpen)?;
+        self.seat(gate, ticket)
+    }
+
+    /// Takes the right to make one call through a breaker that is open: for the vendor that
+    /// recovers first when none may be asked. Once for each time that a breaker stays open.
+    pub fn admit_anyway(&self, operation: Operation) -> Option<Permit> {
+        self.not_skipped().ok()?;
+        let gate = self.gate(operation)?;
+        let now = Instant::now();
+        let mut forced = gate.forced.lock();
+        if forced.is_some_and(|last| now < last + self.breaker_open) {
+            return None;
         }
-        Arc::clone(&self.slots)
-            .try_acquire_owned()
-            .map(|slot| Permit { _slot: slot })
-            .map_err(|_| Obstacle::Busy)
+        let ticket = gate.breaker.force(now)?;
+        *forced = Some(now);
+        drop(forced);
+        self.seat(gate, ticket).ok()
+    }
+
+    /// When an operation's breaker will let a call pass.
+    #[must_use]
+    pub fn recovers_at(&self, operation: Operation) -> Instant {
+        let now = Instant::now();
+        self.gate(operation)
+            .map_or(now, |gate| gate.breaker.recovers_at(now))
     }
 
     /// Waits for the right to make one call.
-    pub async fn admit_within(&self, patience: Duration) -> Option<Permit> {
-        let slot = tokio::time::timeout(patience, Arc::clone(&self.slots).acquire_owned())
-            .await
-            .ok()?
-            .ok()?;
-        Some(Permit { _slot: slot })
+    pub async fn admit_within(&self, operation: Operation, patience: Duration) -> Option<Permit> {
+        let until = Instant::now() + patience;
+        let gate = self.gate(operation)?;
+        let slot = Arc::clone(&self.slots).acquire_owned();
+        let slot = tokio::time::timeout_at(until, slot).await.ok()?.ok()?;
+        let left = until.saturating_duration_since(Instant::now());
+        gate.limiter.acquire_within(left).await.ok()?;
+        self.not_skipped().ok()?;
+        let ticket = gate.breaker.admit(Instant::now()).ok()?;
+        Some(Permit {
+            ticket,
+            _slot: slot,
+        })
     }
 
     /// Learns from a call that brought no answer.
@@ -153,5 +260,30 @@ impl Lane {
                 outcome: kind.outcome(),
             });
         }
+    }
+
+    fn seat(&self, gate: &Gate, ticket: Ticket) -> Result<Permit, Obstacle> {
+        let slot = Arc::clone(&self.slots)
+            .try_acquire_owned()
+            .map_err(|_| Obstacle::Busy)?;
+        gate.limiter
+            .try_acquire(Instant::now())
+            .map_err(|_| Obstacle::Busy)?;
+        Ok(Permit {
+            ticket,
+            _slot: slot,
+        })
+    }
+
+    fn not_skipped(&self) -> Result<(), Obstacle> {
+        let skip = *self.skip.lock();
+        match skip.filter(|skip| skip.until > Instant::now()) {
+            Some(skip) => Err(Obstacle::Skipped(skip.outcome)),
+            None => Ok(()),
+        }
+    }
+
+    fn gate(&self, operation: Operation) -> Option<&Gate> {
+        self.gates.get(operation as usize)
     }
 }

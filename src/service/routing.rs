@@ -11,24 +11,30 @@ use tokio::time::Instant;
 
 use super::{
     ask::Ask,
-    denial::{Denial, Refusal, Stage},
+    attempt::{self, Stopped},
+    denial::{Denial, Refusal},
     flight::Flight,
+    guard::Guard,
     lane::{Lane, Obstacle, Permit},
+    limiter::Limiter,
 };
 use crate::{
+    cache::key::CardTag,
     domain::{
-        Answer, Attempt, AttemptOutcome, CardInfoResult, Charge, FailOver, Finding, ProviderName,
-        Question, Reason, Source,
+        Answer, Attempt, AttemptOutcome, CardInfoResult, Charge, FailOver, Finding, Operation,
+        ProviderName, Question, Reason, Source,
     },
     provider::{CallContext, ProviderError, ProviderErrorKind},
 };
 
 /// When to ask again where nothing better is known.
 const RETRY_AFTER: Duration = Duration::from_secs(1);
+/// Before a vendor is asked again that could not be reached.
+const BEFORE_RETRY: Duration = Duration::from_millis(100);
 /// A provider that does not keep to its own timeout is given up this much later.
 const OVERTIME: Duration = Duration::from_millis(500);
 
-/// What routing needs to know beside the question.
+/// What the operator decided about routing.
 pub struct Policy {
     /// Whether an answer that issuer or card cannot be served may be sought elsewhere.
     pub failover_on_unsupported: bool,
@@ -36,18 +42,27 @@ pub struct Policy {
     pub min_attempt: Duration,
     /// The longest wait for a free slot.
     pub max_queue: Duration,
+    /// How often a second what surely was not sent may be sent again.
+    pub retries: Limiter,
 }
 
 /// One question's way past the vendors.
 pub struct Journey<'a> {
     policy: &'a Policy,
+    guard: &'a Guard,
     ask: &'a Ask,
     flight: &'a Flight,
+    /// The card as the guard knows it.
+    card: CardTag,
     attempts: Vec<Attempt>,
     last_answer: Option<(Arc<Answer>, ProviderName, Source)>,
     last_error: Option<ProviderError>,
+    /// What keeps this question from every vendor.
+    stopped: Option<Stopped>,
     /// Why providers were passed over without an attempt.
     passed_over: Vec<(ProviderName, &'static str)>,
+    /// Vendors that surely did not run the request, with when they may be asked again.
+    retryable: Vec<(Arc<Lane>, Duration)>,
 }
 
 /// How a way ended.
@@ -59,6 +74,7 @@ pub struct Travelled {
 }
 
 /// What follows from one attempt.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Next {
     /// The next vendor may be asked.
     GoOn,
@@ -68,56 +84,110 @@ enum Next {
 
 impl<'a> Journey<'a> {
     /// A way that begins.
-    pub fn new(policy: &'a Policy, ask: &'a Ask, flight: &'a Flight) -> Self {
+    pub fn new(
+        policy: &'a Policy,
+        guard: &'a Guard,
+        ask: &'a Ask,
+        flight: &'a Flight,
+        card: CardTag,
+    ) -> Self {
         Self {
             policy,
+            guard,
             ask,
             flight,
+            card,
             attempts: Vec::new(),
             last_answer: None,
             last_error: None,
+            stopped: None,
             passed_over: Vec::new(),
+            retryable: Vec::new(),
         }
     }
 
-    /// Asks one vendor after another until the asking ends.
+    /// Asks one vendor after another until the asking ends: each in its turn, then those that had
+    /// no place, then the one that recovers first if all are failing, then once more those that
+    /// surely did not run the request.
     pub async fn travel(mut self, candidates: &[Arc<Lane>]) -> Travelled {
         let mut busy = Vec::new();
+        let mut open = Vec::new();
+        let mut next = Next::GoOn;
         for lane in candidates {
             if lane.in_maintenance() {
                 self.passed_over.push((lane.name().clone(), "MAINTENANCE"));
                 continue;
             }
-            if !self.has_time() {
-                return self.conclude(true);
-            }
-            match lane.admit(self.ask.question.operation()) {
-                Ok(permit) => {
-                    if let Next::Stop = self.attempt(lane, permit).await {
-                        return self.conclude(false);
-                    }
+            match lane.admit(self.operation()) {
+                Ok(permit) => next = self.attempt_in_time(lane, permit).await,
+                Err(Obstacle::Busy) => {
+                    self.passed(lane, AttemptOutcome::Throttled);
+                    busy.push(lane);
                 }
-                Err(Obstacle::Busy) => busy.push(lane),
+                Err(Obstacle::BreakerOpen) => {
+                    self.passed(lane, AttemptOutcome::BreakerOpen);
+                    open.push(lane);
+                }
                 Err(Obstacle::Skipped(outcome)) => self.passed(lane, outcome),
             }
-        }
-        for lane in busy {
-            if !self.has_time() {
-                return self.conclude(true);
-            }
-            let Some(permit) = lane.admit_within(self.policy.max_queue).await else {
-                self.passed(lane, AttemptOutcome::Throttled);
-                continue;
-            };
-            if let Next::Stop = self.attempt(lane, permit).await {
-                break;
+            if next == Next::Stop {
+                return self.conclude();
             }
         }
-        self.conclude(false)
+        if self.after_the_first_round(&busy, &open).await == Next::GoOn {
+            self.retry().await;
+        }
+        self.conclude()
     }
 
-    fn has_time(&self) -> bool {
-        self.flight.deadline() >= Instant::now() + self.policy.min_attempt
+    /// Those that had no place, and the one that recovers first if all are failing.
+    async fn after_the_first_round(&mut self, busy: &[&Arc<Lane>], open: &[&Arc<Lane>]) -> Next {
+        for lane in busy {
+            let permit = lane.admit_within(self.operation(), self.policy.max_queue);
+            let Some(permit) = permit.await else {
+                continue;
+            };
+            if self.attempt_in_time(lane, permit).await == Next::Stop {
+                return Next::Stop;
+            }
+        }
+        let operation = self.operation();
+        let nobody_asked = self
+            .attempts
+            .iter()
+            .all(|it| it.outcome == AttemptOutcome::BreakerOpen);
+        let recovers_first = open.iter().min_by_key(|lane| lane.recovers_at(operation));
+        let forced = recovers_first
+            .filter(|_| nobody_asked)
+            .and_then(|lane| Some((*lane, lane.admit_anyway(operation)?)));
+        match forced {
+            Some((lane, permit)) => self.attempt_in_time(lane, permit).await,
+            None => Next::GoOn,
+        }
+    }
+
+    /// Once more those that surely did not run the request, if there is time and the budget for it.
+    async fn retry(&mut self) {
+        let mut retryable = std::mem::take(&mut self.retryable);
+        retryable.sort_by_key(|(_, wait)| *wait);
+        for (lane, wait) in retryable {
+            let ready_at = Instant::now() + wait;
+            let in_time = self.flight.deadline() >= ready_at + self.policy.min_attempt;
+            if !in_time || self.policy.retries.try_acquire(Instant::now()).is_err() {
+                return;
+            }
+            tokio::time::sleep_until(ready_at).await;
+            let Ok(permit) = lane.admit(self.operation()) else {
+                continue;
+            };
+            if self.attempt_in_time(&lane, permit).await == Next::Stop {
+                return;
+            }
+        }
+    }
+
+    fn operation(&self) -> Operation {
+        self.ask.question.operation()
     }
 
     fn passed(&mut self, lane: &Lane, outcome: AttemptOutcome) {
@@ -130,10 +200,30 @@ impl<'a> Journey<'a> {
         });
     }
 
-    async fn attempt(&mut self, lane: &Lane, permit: Permit) -> Next {
+    async fn attempt_in_time(&mut self, lane: &Arc<Lane>, permit: Permit) -> Next {
+        if self.flight.deadline() < Instant::now() + self.policy.min_attempt {
+            self.stopped = Some(Stopped::OutOfTime);
+            return Next::Stop;
+        }
+        self.attempt(lane, permit).await
+    }
+
+    async fn attempt(&mut self, lane: &Arc<Lane>, permit: Permit) -> Next {
         let begun = Instant::now();
+        let stake = match attempt::stake(self.guard, self.ask, lane, self.card) {
+            Ok(stake) => stake,
+            Err(Stopped::ProviderBudgetSpent) => {
+                self.passed(lane, AttemptOutcome::BudgetSpent);
+                return Next::GoOn;
+            }
+            Err(stopped) => {
+                self.stopped = Some(stopped);
+                return Next::Stop;
+            }
+        };
         let result = self.call(lane).await;
-        drop(permit);
+        permit.record(attempt::health(&result));
+        stake.settle(&result);
         let (attempt, next) = match result {
             Ok(answer) => self.weigh_answer(lane, answer),
             Err(error) => self.weigh_error(lane, error),
@@ -175,14 +265,14 @@ impl<'a> Journey<'a> {
             latency: Duration::ZERO,
             error_reason: "",
         };
-        let next = if embedded && says_nothing(&answer.finding) {
-            Next::GoOn
-        } else {
-            match answer.finding.fail_over() {
-                FailOver::Always => Next::GoOn,
-                FailOver::IfUnsupported if self.policy.failover_on_unsupported => Next::GoOn,
-                FailOver::IfUnsupported | FailOver::Never => Next::Stop,
-            }
+        if embedded && says_nothing(&answer.finding) {
+            // what an embedded table does not know is no vendor's answer
+            return (attempt, Next::GoOn);
+        }
+        let next = match answer.finding.fail_over() {
+            FailOver::Always => Next::GoOn,
+            FailOver::IfUnsupported if self.policy.failover_on_unsupported => Next::GoOn,
+            FailOver::IfUnsupported | FailOver::Never => Next::Stop,
         };
         let source = if embedded {
             Source::Embedded
@@ -193,11 +283,11 @@ impl<'a> Journey<'a> {
         (attempt, next)
     }
 
-    fn weigh_error(&mut self, lane: &Lane, error: ProviderError) -> (Attempt, Next) {
+    fn weigh_error(&mut self, lane: &Arc<Lane>, error: ProviderError) -> (Attempt, Next) {
         lane.learn(error.kind);
         tracing::warn!(
             provider = %lane.name(),
-            operation = self.ask.question.operation().as_str(),
+            operation = self.operation().as_str(),
             outcome = error.kind.as_str(),
             code = error.provider_code.as_str(),
             provider_request_id = error.provider_request_id.as_str(),
@@ -212,6 +302,10 @@ impl<'a> Journey<'a> {
             latency: Duration::ZERO,
             error_reason: error.kind.as_str(),
         };
+        if error.kind.may_retry() {
+            let wait = error.retry_after.unwrap_or(BEFORE_RETRY);
+            self.retryable.push((Arc::clone(lane), wait));
+        }
         let next = if error.kind.may_fail_over() {
             Next::GoOn
         } else {
@@ -223,13 +317,13 @@ impl<'a> Journey<'a> {
 
     /// The reply after all attempts: a definite answer; else that the outcome is unknown; else the
     /// last answer; else that nobody answered, and why.
-    fn conclude(self, out_of_time: bool) -> Travelled {
+    fn conclude(self) -> Travelled {
         let result = if self.ended_unknown() {
             Err(self.outcome_unknown())
         } else if let Some(last_answer) = self.last_answer {
             Ok(last_answer)
-        } else if out_of_time {
-            Err(Denial::deadline(Stage::Routing))
+        } else if let Some(stopped) = self.stopped {
+            Err(stopped.denial(&self.ask.caller.name))
         } else {
             Err(self.nobody_answered())
         };

@@ -10,6 +10,7 @@
 
 mod architecture;
 mod cli;
+mod money;
 mod net;
 mod promises;
 mod readme;

@@ -13,7 +13,10 @@ use std::{
 use async_trait::async_trait;
 use cardproof::{
     cache::Digests,
-    config::{CacheSettings, Share, TtlSettings, providers::VendorSettings},
+    config::{
+        BreakerSettings, CacheSettings, GuardSettings, IdempotencySettings, Share, TtlSettings,
+        providers::VendorSettings,
+    },
     domain::{
         Answer, CardFacts, CardInfoResult, CardInquiry, CardNumber, CardRef, Charge, Factors,
         Finding, IdentityType, Operation, PersonName, ProviderMessage, ProviderName, Question,
@@ -24,7 +27,9 @@ use cardproof::{
         Parts, Service,
         ask::{Ask, CacheMode, Caller},
         clock::Clock,
+        guard::Guard,
         lane::Lane,
+        limiter::Limiter,
         routing::Policy,
     },
 };
@@ -155,6 +160,24 @@ pub fn vendor_settings() -> VendorSettings {
     }
 }
 
+pub fn breaker_settings() -> BreakerSettings {
+    BreakerSettings {
+        enabled: true,
+        window: Duration::from_secs(30),
+        min_calls: 20,
+        failure_ratio: 0.5,
+        open: Duration::from_secs(15),
+    }
+}
+
+pub fn guard_settings() -> GuardSettings {
+    GuardSettings {
+        max_calls: 10,
+        max_mismatches: 2,
+        caller_share: 1.0,
+    }
+}
+
 pub fn cache_settings() -> CacheSettings {
     CacheSettings {
         capacity_bytes: 1 << 20,
@@ -177,11 +200,17 @@ pub fn cache_settings() -> CacheSettings {
 
 /// A service over scripted vendors, all of them on every route, in order.
 pub fn service(vendors: &[Arc<Scripted>]) -> Service {
+    service_with(vendors, &vendor_settings())
+}
+
+/// The same with other settings for all vendors.
+pub fn service_with(vendors: &[Arc<Scripted>], settings: &VendorSettings) -> Service {
+    let clock = Clock::starting_at(jiff::Timestamp::now());
     let lanes = vendors
         .iter()
         .map(|vendor| {
             let provider: Arc<dyn Provider> = Arc::<Scripted>::clone(vendor);
-            let lane = Lane::new(provider, &vendor_settings());
+            let lane = Lane::new(provider, settings, &breaker_settings(), 1);
             (vendor.name.clone(), Arc::new(lane))
         })
         .collect();
@@ -197,10 +226,16 @@ pub fn service(vendors: &[Arc<Scripted>]) -> Service {
             failover_on_unsupported: true,
             min_attempt: Duration::from_millis(300),
             max_queue: Duration::from_millis(200),
+            retries: Limiter::exact(Some(5)),
         },
         cache: cache_settings(),
         outside: Handle::current(),
-        clock: Clock::starting_at(jiff::Timestamp::now()),
+        guard: Guard::new(guard_settings(), clock.clone()),
+        idempotency: IdempotencySettings {
+            window: Duration::from_secs(86_400),
+            max_entries_per_caller: 100,
+        },
+        clock,
     })
 }
 
