@@ -5,5 +5,5 @@ mod calls;
 mod connections;
 mod descriptors;
 mod drain;
-mod fixture;
+pub(crate) mod fixture;
 mod health;
