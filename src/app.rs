@@ -178,6 +178,7 @@ fn run(
     started: std::time::Instant,
 ) -> Result<Outcome, StartError> {
     let service = service(config, env, outside.handle())?;
+    let (grpc, admin) = (sockets.grpc.local_addr()?, sockets.admin.local_addr()?);
     let health = HealthSwitch::new();
     let hot = Api::new(service.clone(), config.luhn, config.server.max_deadline)
         .into_server(config.server.max_message_bytes);
@@ -199,24 +200,24 @@ fn run(
         started_at: Timestamp::now(),
         started,
     };
-    let admin = Admin {
+    let admin_pages = Admin {
         status: Arc::new(status),
         metrics: None,
         health: health.clone(),
         grpc_health: HealthService::router(health),
     };
     let stop = CancellationToken::new();
-    let admin = admin::serve(sockets.admin, admin.router(), stop.clone());
-    let admin = outside.spawn(admin);
+    let pages = admin::serve(sockets.admin, admin_pages.router(), stop.clone());
+    let pages = outside.spawn(pages);
     outside.spawn(refresh_secrets(service.clone(), stop.clone()));
-    announce(config, started);
+    announce(config, grpc, admin, started);
     let leaders = |until: Instant| async move {
         let _ = service.wait_for_leaders(until).await;
     };
     let outcome = outside.block_on(server.run(signals, leaders))?;
     stop.cancel();
     // its own grace ends it; what remains goes with the runtime
-    let _ = outside.block_on(admin);
+    let _ = outside.block_on(pages);
     Ok(outcome)
 }
 
@@ -288,7 +289,8 @@ async fn refresh_secrets(service: Service, stop: CancellationToken) {
     }
 }
 
-fn announce(config: &Config, started: std::time::Instant) {
+/// The addresses are those of the sockets: with port 0 the system has chosen.
+fn announce(config: &Config, grpc: SocketAddr, admin: SocketAddr, started: std::time::Instant) {
     for warning in &config.warnings {
         tracing::warn!("{warning}");
     }
@@ -299,8 +301,8 @@ fn announce(config: &Config, started: std::time::Instant) {
     };
     tracing::info!(
         version = env!("CARGO_PKG_VERSION"),
-        grpc = %config.server.listen,
-        admin = %config.server.admin_listen,
+        %grpc,
+        %admin,
         verify_two = route(Operation::VerifyTwo),
         verify_three = route(Operation::VerifyThree),
         verify_four = route(Operation::VerifyFour),

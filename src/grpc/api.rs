@@ -1,6 +1,6 @@
 //! The service behind the generated trait: read the request, ask, write the reply.
 
-use std::sync::Arc;
+use std::{collections::BTreeSet, sync::Arc};
 
 use tokio::time::Instant;
 use tonic::{Request, Response, Status};
@@ -13,7 +13,7 @@ use super::{
 };
 use crate::{
     config::LuhnPolicy,
-    domain::{Question, Reason},
+    domain::{ProviderName, Question, Reason},
     proto::bankcard::v1::{
         QueryCardInfoRequest, QueryCardInfoResponse, VerifyBankCardRequest, VerifyBankCardResponse,
         bank_card_service_server::{BankCardService, BankCardServiceServer},
@@ -32,6 +32,7 @@ pub struct Api {
     service: Service,
     luhn: LuhnPolicy,
     everybody: Arc<Caller>,
+    providers: Arc<BTreeSet<ProviderName>>,
     max_deadline: std::time::Duration,
 }
 
@@ -39,10 +40,12 @@ impl Api {
     /// Serves a service.
     #[must_use]
     pub fn new(service: Service, luhn: LuhnPolicy, max_deadline: std::time::Duration) -> Self {
+        let providers = service.lanes().map(|lane| lane.name().clone()).collect();
         Self {
             service,
             luhn,
             everybody: Arc::new(Caller::anonymous()),
+            providers: Arc::new(providers),
             max_deadline,
         }
     }
@@ -60,6 +63,7 @@ impl Api {
             .map_or_else(|| Instant::now() + self.max_deadline, |deadline| deadline.0);
         Reading {
             caller: Arc::clone(&self.everybody),
+            providers: Arc::clone(&self.providers),
             deadline,
             luhn: self.luhn,
             today: self.service.clock().today(),

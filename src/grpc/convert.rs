@@ -1,7 +1,7 @@
 //! Between messages and the domain: every value of a request is parsed, every violation reported
 //! at once, and what a message held is overwritten once it was read.
 
-use std::{sync::Arc, time::Duration};
+use std::{collections::BTreeSet, sync::Arc, time::Duration};
 
 use jiff::{Timestamp, civil::Date};
 use tokio::time::Instant;
@@ -27,6 +27,8 @@ const MAX_CONSENT_CHARS: usize = 64;
 pub struct Reading {
     /// Who asks.
     pub caller: Arc<Caller>,
+    /// The providers that there are.
+    pub providers: Arc<BTreeSet<ProviderName>>,
     /// When the caller stops waiting.
     pub deadline: Instant,
     /// What to make of a number that fails the Luhn check.
@@ -202,7 +204,7 @@ impl Reading {
         mut violations: Violations,
     ) -> Result<Ask, Vec<Violation>> {
         let (mode, max_age) = cache_policy(rest.cache.as_ref(), &mut violations);
-        let pinned = pinned(&rest.provider, &mut violations);
+        let pinned = self.pinned(&rest.provider, &mut violations);
         let request_id = request_id(&rest.request_id, &mut violations);
         match question {
             Some(question) if violations.0.is_empty() => Ok(Ask {
@@ -217,6 +219,22 @@ impl Reading {
             }),
             _ => Err(violations.sorted()),
         }
+    }
+
+    /// Known here already, so that an unknown provider is told together with all other violations.
+    fn pinned(&self, raw: &str, violations: &mut Violations) -> Option<ProviderName> {
+        if raw.is_empty() {
+            return None;
+        }
+        let name = ProviderName::new(raw).filter(|name| self.providers.contains(name));
+        if name.is_none() {
+            violations.add(
+                Field::Provider,
+                InvalidInput::ProviderUnknown,
+                "no provider of that name is configured",
+            );
+        }
+        name
     }
 }
 
@@ -284,21 +302,6 @@ fn cache_policy(
         parsed.ok()
     });
     (mode, max_age)
-}
-
-fn pinned(raw: &str, violations: &mut Violations) -> Option<ProviderName> {
-    if raw.is_empty() {
-        return None;
-    }
-    let name = ProviderName::new(raw);
-    if name.is_none() {
-        violations.add(
-            Field::Provider,
-            InvalidInput::ProviderUnknown,
-            "no provider of that name is configured",
-        );
-    }
-    name
 }
 
 fn request_id(raw: &str, violations: &mut Violations) -> Option<Uuid> {

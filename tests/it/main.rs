@@ -8,6 +8,7 @@
     reason = "a test says what it expects"
 )]
 
+mod answers;
 mod architecture;
 mod cli;
 mod money;

@@ -5,6 +5,6 @@ mod calls;
 mod connections;
 mod descriptors;
 mod drain;
-mod fixture;
+pub(crate) mod fixture;
 mod health;
 mod panics;

@@ -1,5 +1,8 @@
 //! What several topics need: a vendor that does what a script says, and a service around it.
 
+pub mod server;
+pub mod vendor;
+
 use std::{
     collections::{BTreeMap, VecDeque},
     path::PathBuf,

@@ -106,11 +106,15 @@ impl Service<Request<Body>> for Hot {
 
 /// A `google.protobuf.StringValue` in a gRPC frame.
 pub fn frame(text: &str) -> Bytes {
-    let message = prost::Message::encode_to_vec(&text.to_owned());
+    grpc_frame(&prost::Message::encode_to_vec(&text.to_owned()))
+}
+
+/// An encoded message in a gRPC frame, not compressed.
+pub fn grpc_frame(message: &[u8]) -> Bytes {
     let mut framed = BytesMut::new();
     framed.put_u8(0);
     framed.put_u32(u32::try_from(message.len()).unwrap());
-    framed.put_slice(&message);
+    framed.put_slice(message);
     framed.freeze()
 }
 
