@@ -327,6 +327,7 @@ impl Remembered {
     fn of(outcome: &Outcome) -> Option<Self> {
         match outcome {
             Ok(conclusion) if conclusion.answer.finding.fail_over() == FailOver::Always => None,
+            Ok(conclusion) if conclusion.is_a_stopgap() => None,
             Ok(conclusion) => Some(Self::Answer(conclusion.storable())),
             Err(denial) if denial.reason_name() == Reason::OutcomeUnknown.as_str() => {
                 Some(Self::Unknown(Arc::clone(denial)))
@@ -368,6 +369,14 @@ impl Conclusion {
             attempts: self.attempts.clone(),
             ..self.reply_to_follower()
         }
+    }
+
+    /// Whether an embedded table that knows nothing stands in for vendors that could not be asked.
+    /// It is given out, and not kept: the next time a vendor may know.
+    fn is_a_stopgap(&self) -> bool {
+        self.source == Source::Embedded
+            && self.attempts.len() > 1
+            && routing::says_nothing(&self.answer.finding)
     }
 
     /// The same without what only those may have who asked for it now.
@@ -557,7 +566,7 @@ impl Inner {
 
     async fn remember(&self, tag: &QuestionTag, outcome: &Outcome) {
         let Ok(conclusion) = outcome else { return };
-        if conclusion.source == Source::Cache {
+        if conclusion.source == Source::Cache || conclusion.is_a_stopgap() {
             return;
         }
         self.holds.end(tag);

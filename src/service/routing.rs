@@ -265,11 +265,9 @@ impl<'a> Journey<'a> {
             latency: Duration::ZERO,
             error_reason: "",
         };
-        if embedded && says_nothing(&answer.finding) {
-            // what an embedded table does not know is no vendor's answer
-            return (attempt, Next::GoOn);
-        }
         let next = match answer.finding.fail_over() {
+            // what an embedded table does not know, a vendor may
+            _ if embedded && says_nothing(&answer.finding) => Next::GoOn,
             FailOver::Always => Next::GoOn,
             FailOver::IfUnsupported if self.policy.failover_on_unsupported => Next::GoOn,
             FailOver::IfUnsupported | FailOver::Never => Next::Stop,
