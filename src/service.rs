@@ -16,6 +16,7 @@ pub mod guard;
 mod hold;
 pub mod idempotency;
 pub mod lane;
+pub mod ledger;
 pub mod limiter;
 pub mod routing;
 
