@@ -33,7 +33,8 @@ use crate::{
     provider::setup::SetupError,
     runtime,
     service::{
-        Parts, Service, clock::Clock, guard::Guard, lane::Lane, limiter::Limiter, routing::Policy,
+        Parts, Service, attempt::Safeguards, clock::Clock, guard::Guard, lane::Lane,
+        ledger::Ledger, limiter::Limiter, routing::Policy,
     },
     signals::{StopSignal, stop_signals},
 };
@@ -213,6 +214,10 @@ fn run(
     announce(config, grpc, admin, started);
     let leaders = |until: Instant| async move {
         let _ = service.wait_for_leaders(until).await;
+        let left = until.saturating_duration_since(Instant::now());
+        if !service.safeguards().ledger.flush(left).await {
+            tracing::warn!("stopped before every line of the ledger was written");
+        }
     };
     let outcome = outside.block_on(server.run(signals, leaders))?;
     stop.cancel();
@@ -241,12 +246,25 @@ pub fn service(config: &Config, env: Env<'_>, outside: &Handle) -> Result<Servic
             max_queue: config.server.max_queue,
             retries: Limiter::exact(Some(config.routes.retries_per_second)),
         },
-        guard,
+        safeguards: Safeguards {
+            guard,
+            ledger: ledger(config)?,
+        },
         idempotency: config.idempotency.clone(),
         cache: config.cache.clone(),
         outside: outside.clone(),
         clock,
     }))
+}
+
+fn ledger(config: &Config) -> Result<Ledger, StartError> {
+    let Some(path) = &config.telemetry.ledger_file else {
+        return Ok(Ledger::in_log());
+    };
+    Ledger::in_file(path).map_err(|error| {
+        let detail = format!("cannot be written: {}", error.kind());
+        StartError::Settings(vec![Problem::new("telemetry.ledger_file", detail)])
+    })
 }
 
 fn routes_of(

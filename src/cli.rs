@@ -11,6 +11,7 @@ mod completions;
 mod connection;
 mod healthcheck;
 mod json;
+mod ledger;
 mod meaning;
 mod output;
 mod prompt;
@@ -92,6 +93,8 @@ enum Command {
     CheckConfig,
     /// Ask a running server for its health; for container health checks
     Healthcheck(healthcheck::Arguments),
+    /// Add up what was asked of vendors and what it cost
+    Ledger(ledger::Arguments),
     /// Print a completion script for a shell
     Completions(completions::Arguments),
 }
@@ -138,6 +141,7 @@ pub fn run(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
         Command::CardInfo(arguments) => card_info::run(&arguments),
         Command::CheckConfig => check_config::run(&source),
         Command::Healthcheck(arguments) => healthcheck::run(&arguments, &source),
+        Command::Ledger(arguments) => ledger::run(&arguments),
         Command::Completions(arguments) => completions::run(&arguments, Cli::command()),
     }
 }

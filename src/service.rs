@@ -29,10 +29,10 @@ use tokio_util::task::TaskTracker;
 
 use self::{
     ask::{Ask, CacheMode, Reply},
+    attempt::{CardTags, Safeguards},
     clock::Clock,
     denial::{Denial, Refusal, Stage},
     flight::{Boarding, Flight, Flights, Outcome},
-    guard::Guard,
     hold::Holds,
     idempotency::{Begin, Idempotency, Token},
     lane::Lane,
@@ -69,8 +69,8 @@ pub struct Parts {
     pub routes: BTreeMap<Operation, Vec<ProviderName>>,
     /// How the vendors are gone through.
     pub policy: Policy,
-    /// What keeps cards from being locked at their banks.
-    pub guard: Guard,
+    /// What stands before money.
+    pub safeguards: Safeguards,
     /// How request ids are remembered.
     pub idempotency: IdempotencySettings,
     /// Capacity, scope and times of the cache.
@@ -92,7 +92,7 @@ struct Inner {
     lanes: BTreeMap<ProviderName, Arc<Lane>>,
     routes: BTreeMap<Operation, Vec<Arc<Lane>>>,
     policy: Policy,
-    guard: Guard,
+    safeguards: Safeguards,
     request_ids: Idempotency<Remembered>,
     share: Share,
     ttl: TtlSettings,
@@ -127,7 +127,7 @@ impl Service {
                 routes,
                 lanes: parts.lanes,
                 policy: parts.policy,
-                guard: parts.guard,
+                safeguards: parts.safeguards,
                 request_ids: Idempotency::new(parts.idempotency),
                 share: parts.cache.share,
                 ttl: parts.cache.ttl,
@@ -159,10 +159,10 @@ impl Service {
         self.inner.routes.get(&operation).map_or(&[], Vec::as_slice)
     }
 
-    /// What keeps cards from being locked at their banks.
+    /// What stands before money.
     #[must_use]
-    pub fn guard(&self) -> &Guard {
-        &self.inner.guard
+    pub fn safeguards(&self) -> &Safeguards {
+        &self.inner.safeguards
     }
 
     /// The cache of answers.
@@ -511,8 +511,12 @@ impl Inner {
         {
             return Ok(Arc::new(conclusion));
         }
-        let card = self.digests.guard_card(ask.question.expose_card());
-        let travelled = Journey::new(&self.policy, &self.guard, ask, flight, card)
+        let card = ask.question.expose_card();
+        let card = CardTags {
+            guard: self.digests.guard_card(card),
+            ledger: self.digests.ledger_card(card),
+        };
+        let travelled = Journey::new(&self.policy, &self.safeguards, ask, flight, card)
             .travel(candidates)
             .await;
         match travelled.result {

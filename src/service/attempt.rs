@@ -1,9 +1,12 @@
 //! What every attempt stakes before anything is sent, and gets back or loses afterwards: a slot of
-//! its card, and its price from the budgets of the vendor and of the caller.
+//! its card, its price from the budgets of the vendor and of the caller, and a line in the ledger.
 //!
 //! Embedded providers cost nothing and ask no bank, so nothing is staked for them.
 
 use std::{sync::Arc, time::Duration};
+
+use jiff::Timestamp;
+use uuid::Uuid;
 
 use super::{
     ask::Ask,
@@ -11,9 +14,11 @@ use super::{
     denial::{Denial, Refusal, Stage},
     guard::{self, Guard, Reservation},
     lane::Lane,
+    ledger::{Call, Event, EventKind, Ledger, Settlement},
 };
 use crate::{
     cache::key::CardTag,
+    config::providers::Money,
     domain::{Answer, Charge, GuardEffect, Reason},
     provider::{Health, ProviderError},
 };
@@ -35,78 +40,166 @@ pub enum Stopped {
     },
     /// This vendor's budget is spent; another one may be asked.
     ProviderBudgetSpent,
+    /// The ledger cannot be written, so nothing may be sent.
+    LedgerUnavailable,
     /// Too little time is left for one more attempt.
     OutOfTime,
 }
 
+/// What stands between a question and money.
+#[derive(Clone)]
+pub struct Safeguards {
+    /// Keeps cards from being locked at their banks.
+    pub guard: Guard,
+    /// Writes down what is sent.
+    pub ledger: Ledger,
+}
+
+/// A card as the safeguards know it.
+#[derive(Debug, Clone, Copy)]
+pub struct CardTags {
+    /// For the guard.
+    pub guard: CardTag,
+    /// For the ledger.
+    pub ledger: CardTag,
+}
+
 impl Stopped {
+    /// Its name in the public vocabulary.
+    #[must_use]
+    pub const fn reason(self) -> Reason {
+        match self {
+            Self::CardClosed { .. } => Reason::CardAttemptsExceeded,
+            Self::NoRoomForCards => Reason::Overloaded,
+            Self::CallerBudgetSpent { .. } => Reason::CallerBudgetSpent,
+            Self::ProviderBudgetSpent => Reason::ProviderBudgetSpent,
+            Self::LedgerUnavailable => Reason::LedgerUnavailable,
+            Self::OutOfTime => Reason::DeadlineExceeded,
+        }
+    }
+
     /// What the caller is told.
     #[must_use]
     pub fn denial(self, caller: &Arc<str>) -> Denial {
-        let (reason, retry_after) = match self {
-            Self::CardClosed { retry_after } => (Reason::CardAttemptsExceeded, Some(retry_after)),
-            Self::NoRoomForCards => (Reason::Overloaded, None),
-            Self::CallerBudgetSpent { retry_after } => (Reason::CallerBudgetSpent, retry_after),
-            Self::ProviderBudgetSpent => (Reason::ProviderBudgetSpent, None),
-            Self::OutOfTime => return Denial::deadline(Stage::Routing),
-        };
-        let mut refusal = Refusal::new(reason);
-        refusal.retry_after = retry_after;
+        let mut refusal = Refusal::new(self.reason());
+        match self {
+            Self::CardClosed { retry_after } => refusal.retry_after = Some(retry_after),
+            Self::CallerBudgetSpent { retry_after } => refusal.retry_after = retry_after,
+            Self::OutOfTime => refusal.stage = Some(Stage::Routing),
+            Self::NoRoomForCards | Self::ProviderBudgetSpent | Self::LedgerUnavailable => {}
+        }
         refusal.caller = Some(Arc::clone(caller));
         Denial::Refused(Box::new(refusal))
     }
 }
 
 /// What is staked on one attempt. Dropped without a word it counts as an unknown outcome.
-pub struct Stake {
-    card: Option<Reservation>,
-    money: Vec<Hold>,
+#[must_use = "a stake that is dropped counts as lost"]
+pub enum Stake {
+    /// Nothing: the provider is embedded.
+    Nothing,
+    /// All three.
+    All {
+        /// The slot of the card.
+        card: Reservation,
+        /// The price, from both budgets.
+        money: [Hold; 2],
+        /// The call as the ledger knows it.
+        call: Box<Call>,
+        /// Where its end is written down.
+        ledger: Ledger,
+    },
 }
 
-/// Takes a slot of the card, then the price from both budgets.
+/// Takes a slot of the card, then the price from both budgets, then writes the intent down.
 ///
 /// # Errors
 /// When one of them has no room; what was taken before is given back.
-pub fn stake(guard: &Guard, ask: &Ask, lane: &Lane, card: CardTag) -> Result<Stake, Stopped> {
+pub async fn stake(
+    safeguards: &Safeguards,
+    ask: &Ask,
+    lane: &Lane,
+    tags: CardTags,
+) -> Result<Stake, Stopped> {
     if lane.is_embedded() {
-        return Ok(Stake {
-            card: None,
-            money: Vec::new(),
-        });
+        return Ok(Stake::Nothing);
     }
     let operation = ask.question.operation();
-    let slot = guard
-        .reserve(
+    let call = Box::new(Call {
+        call_id: Uuid::new_v4(),
+        caller: Arc::clone(&ask.caller.name),
+        provider: lane.name().clone(),
+        operation,
+        price: lane.price(operation).cloned(),
+        request_id: ask.request_id,
+        consent_reference: ask.consent_reference.clone(),
+        card_tag: tags.ledger,
+    });
+    let staked = stake_in_order(safeguards, ask, lane, tags, &call).await;
+    match staked {
+        Ok((card, money)) => Ok(Stake::All {
             card,
-            &ask.caller.name,
-            operation.into(),
-            lane.longest_call(),
-        )
-        .map_err(|refused| match refused {
-            guard::Refused::Closed { retry_after, .. } => Stopped::CardClosed { retry_after },
-            guard::Refused::Full => Stopped::NoRoomForCards,
-        })?;
-    match holds(guard, ask, lane) {
-        Ok(money) => Ok(Stake {
-            card: Some(slot),
             money,
+            call,
+            ledger: safeguards.ledger.clone(),
         }),
         Err(stopped) => {
-            slot.release();
+            let now = safeguards.guard.clock().now();
+            let refused = Event {
+                kind: EventKind::Refused,
+                call_id: None,
+                result: stopped.reason().as_str(),
+                ..call.intent(now)
+            };
+            safeguards.ledger.refused(&refused);
             Err(stopped)
         }
     }
 }
 
-fn holds(guard: &Guard, ask: &Ask, lane: &Lane) -> Result<Vec<Hold>, Stopped> {
-    let now = guard.clock().now();
-    let price = lane.price(ask.question.operation());
+async fn stake_in_order(
+    safeguards: &Safeguards,
+    ask: &Ask,
+    lane: &Lane,
+    tags: CardTags,
+    call: &Call,
+) -> Result<(Reservation, [Hold; 2]), Stopped> {
+    let family = call.operation.into();
+    let card = safeguards
+        .guard
+        .reserve(tags.guard, &ask.caller.name, family, lane.longest_call())
+        .map_err(|refused| match refused {
+            guard::Refused::Closed { retry_after, .. } => Stopped::CardClosed { retry_after },
+            guard::Refused::Full => Stopped::NoRoomForCards,
+        })?;
+    let now = safeguards.guard.clock().now();
+    let money = match holds(ask, lane, call.price.as_ref(), now) {
+        Ok(money) => money,
+        Err(stopped) => {
+            card.release();
+            return Err(stopped);
+        }
+    };
+    if safeguards.ledger.intent(call, now).await.is_err() {
+        card.release();
+        money.into_iter().for_each(Hold::release);
+        return Err(Stopped::LedgerUnavailable);
+    }
+    Ok((card, money))
+}
+
+fn holds(
+    ask: &Ask,
+    lane: &Lane,
+    price: Option<&Money>,
+    now: Timestamp,
+) -> Result<[Hold; 2], Stopped> {
     let vendor = lane
         .budget()
         .reserve(price, now)
         .map_err(|_| Stopped::ProviderBudgetSpent)?;
     match ask.caller.budget.reserve(price, now) {
-        Ok(caller) => Ok(vec![vendor, caller]),
+        Ok(caller) => Ok([vendor, caller]),
         Err(refused) => {
             vendor.release();
             let retry_after = match refused {
@@ -120,21 +213,43 @@ fn holds(guard: &Guard, ask: &Ask, lane: &Lane) -> Result<Vec<Hold>, Stopped> {
 
 impl Stake {
     /// Counts what the attempt came to.
-    pub fn settle(self, result: &Result<Answer, ProviderError>) {
-        let (effect, charge) = match result {
-            Ok(answer) => (answer.finding.guard_effect(), answer.charge),
-            Err(error) => match error.kind.charge() {
-                Charge::NotCharged => (GuardEffect::Nothing, Charge::NotCharged),
-                // it may have run: a call, and a mismatch for all that is known
-                charge => (GuardEffect::Mismatch, charge),
-            },
+    pub fn settle(self, result: &Result<Answer, ProviderError>, now: Timestamp) {
+        let Self::All {
+            card,
+            money,
+            call,
+            ledger,
+        } = self
+        else {
+            return;
         };
-        if let Some(card) = self.card {
-            card.settle(effect);
+        let (effect, settlement) = match result {
+            Ok(answer) => (
+                answer.finding.guard_effect(),
+                Settlement {
+                    result: answer.finding.result_name(),
+                    charge: answer.charge,
+                    provider_request_id: answer.provider_request_id.clone(),
+                },
+            ),
+            Err(error) => (
+                match error.kind.charge() {
+                    Charge::NotCharged => GuardEffect::Nothing,
+                    // it may have run: a call, and a mismatch for all that is known
+                    Charge::Charged | Charge::Unknown => GuardEffect::Mismatch,
+                },
+                Settlement {
+                    result: error.kind.as_str(),
+                    charge: error.kind.charge(),
+                    provider_request_id: error.provider_request_id.clone(),
+                },
+            ),
+        };
+        card.settle(effect);
+        for hold in money {
+            hold.settle(settlement.charge);
         }
-        for hold in self.money {
-            hold.settle(charge);
-        }
+        ledger.settled(&call, &settlement, now);
     }
 }
 

@@ -11,15 +11,13 @@ use tokio::time::Instant;
 
 use super::{
     ask::Ask,
-    attempt::{self, Stopped},
+    attempt::{self, CardTags, Safeguards, Stopped},
     denial::{Denial, Refusal},
     flight::Flight,
-    guard::Guard,
     lane::{Lane, Obstacle, Permit},
     limiter::Limiter,
 };
 use crate::{
-    cache::key::CardTag,
     domain::{
         Answer, Attempt, AttemptOutcome, CardInfoResult, Charge, FailOver, Finding, Operation,
         ProviderName, Question, Reason, Source,
@@ -49,11 +47,10 @@ pub struct Policy {
 /// One question's way past the vendors.
 pub struct Journey<'a> {
     policy: &'a Policy,
-    guard: &'a Guard,
+    safeguards: &'a Safeguards,
     ask: &'a Ask,
     flight: &'a Flight,
-    /// The card as the guard knows it.
-    card: CardTag,
+    card: CardTags,
     attempts: Vec<Attempt>,
     last_answer: Option<(Arc<Answer>, ProviderName, Source)>,
     last_error: Option<ProviderError>,
@@ -86,14 +83,14 @@ impl<'a> Journey<'a> {
     /// A way that begins.
     pub fn new(
         policy: &'a Policy,
-        guard: &'a Guard,
+        safeguards: &'a Safeguards,
         ask: &'a Ask,
         flight: &'a Flight,
-        card: CardTag,
+        card: CardTags,
     ) -> Self {
         Self {
             policy,
-            guard,
+            safeguards,
             ask,
             flight,
             card,
@@ -210,7 +207,7 @@ impl<'a> Journey<'a> {
 
     async fn attempt(&mut self, lane: &Arc<Lane>, permit: Permit) -> Next {
         let begun = Instant::now();
-        let stake = match attempt::stake(self.guard, self.ask, lane, self.card) {
+        let stake = match attempt::stake(self.safeguards, self.ask, lane, self.card).await {
             Ok(stake) => stake,
             Err(Stopped::ProviderBudgetSpent) => {
                 self.passed(lane, AttemptOutcome::BudgetSpent);
@@ -223,7 +220,7 @@ impl<'a> Journey<'a> {
         };
         let result = self.call(lane).await;
         permit.record(attempt::health(&result));
-        stake.settle(&result);
+        stake.settle(&result, self.safeguards.guard.clock().now());
         let (attempt, next) = match result {
             Ok(answer) => self.weigh_answer(lane, answer),
             Err(error) => self.weigh_error(lane, error),

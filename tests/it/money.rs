@@ -1,7 +1,7 @@
 //! Cards are not locked and money is not spent twice: the pieces that stand before every attempt,
 //! wired together.
 
-use std::{collections::BTreeMap, sync::Arc, time::Duration};
+use std::{collections::BTreeMap, path::Path, sync::Arc, time::Duration};
 
 use cardproof::{
     config::providers::{Money, Price, VendorSettings},
@@ -10,11 +10,14 @@ use cardproof::{
     service::{
         ask::{CacheMode, Caller},
         budget::Budget,
+        ledger::{Ledger, summary::summarize},
     },
 };
 use uuid::Uuid;
 
-use crate::support::{Act, Scripted, ask, service, service_with, vendor_settings, verification};
+use crate::support::{
+    Act, Scripted, ask, service, service_with, service_writing, vendor_settings, verification,
+};
 
 fn priced(budget: u64) -> VendorSettings {
     VendorSettings {
@@ -32,6 +35,62 @@ fn money(micros: u64) -> Money {
         currency: "CNY".to_owned(),
         micros,
     }
+}
+
+/// A ledger that cannot be written stops the call before it is sent, and costs nothing.
+#[tokio::test]
+async fn without_a_ledger_nothing_is_sent() {
+    let full = Path::new("/dev/full");
+    assert!(
+        full.exists(),
+        "this test needs /dev/full, which every Linux has"
+    );
+    let vendor = Scripted::new("one", &[Act::Answer(ResultCode::Match)]);
+    let ledger = Ledger::in_file(full).unwrap();
+    let service = service_writing(&[Arc::clone(&vendor)], &priced(800_000), ledger);
+    for _ in 0..3 {
+        let denial = service.ask(ask(verification("张三"))).await.unwrap_err();
+        assert_eq!(denial.reason_name(), "LEDGER_UNAVAILABLE");
+    }
+    assert_eq!(vendor.calls(), 0);
+    let lane = service.lanes().next().unwrap();
+    assert_eq!(lane.budget().spent_micros(jiff::Timestamp::now()), 0);
+}
+
+#[tokio::test]
+async fn every_call_stands_in_the_ledger_twice_and_adds_up() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("ledger.jsonl");
+    let script = [
+        Act::Answer(ResultCode::Match),
+        Act::Answer(ResultCode::NameInvalid),
+        Act::Fail(Kind::OutcomeUnknown),
+    ];
+    let vendor = Scripted::new("one", &script);
+    let ledger = Ledger::in_file(&path).unwrap();
+    let service = service_writing(&[vendor], &priced(80_000_000), ledger);
+    for name in ["张三", "李四", "王五"] {
+        let _ = service.ask(ask(verification(name))).await;
+    }
+    assert!(
+        service
+            .safeguards()
+            .ledger
+            .flush(Duration::from_secs(5))
+            .await
+    );
+    let text = std::fs::read_to_string(&path).unwrap();
+    assert_eq!(text.lines().count(), 6);
+    for secret in ["6200000000000005", "张三", "李四", "王五"] {
+        assert!(!text.contains(secret));
+    }
+    let summary = summarize([text.as_bytes()]).unwrap();
+    let sums = summary.totals[0].sums;
+    assert_eq!((sums.calls, sums.charged, sums.unknown), (3, 2, 1));
+    assert_eq!(
+        (sums.cost_micros, sums.unknown_cost_micros),
+        (800_000, 400_000)
+    );
 }
 
 #[tokio::test(start_paused = true)]

@@ -29,9 +29,11 @@ use cardproof::{
     service::{
         Parts, Service,
         ask::{Ask, CacheMode, Caller},
+        attempt::Safeguards,
         clock::Clock,
         guard::Guard,
         lane::Lane,
+        ledger::Ledger,
         limiter::Limiter,
         routing::Policy,
     },
@@ -208,6 +210,15 @@ pub fn service(vendors: &[Arc<Scripted>]) -> Service {
 
 /// The same with other settings for all vendors.
 pub fn service_with(vendors: &[Arc<Scripted>], settings: &VendorSettings) -> Service {
+    service_writing(vendors, settings, Ledger::in_log())
+}
+
+/// The same with a ledger of its own.
+pub fn service_writing(
+    vendors: &[Arc<Scripted>],
+    settings: &VendorSettings,
+    ledger: Ledger,
+) -> Service {
     let clock = Clock::starting_at(jiff::Timestamp::now());
     let lanes = vendors
         .iter()
@@ -233,7 +244,10 @@ pub fn service_with(vendors: &[Arc<Scripted>], settings: &VendorSettings) -> Ser
         },
         cache: cache_settings(),
         outside: Handle::current(),
-        guard: Guard::new(guard_settings(), clock.clone()),
+        safeguards: Safeguards {
+            guard: Guard::new(guard_settings(), clock.clone()),
+            ledger,
+        },
         idempotency: IdempotencySettings {
             window: Duration::from_secs(86_400),
             max_entries_per_caller: 100,
