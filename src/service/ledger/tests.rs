@@ -93,6 +93,14 @@ fn folder() -> (TempDir, PathBuf) {
 
 const SOON: Duration = Duration::from_secs(20);
 
+/// As the service makes it, with the patience that a busy machine needs.
+fn ledger_in(path: &Path) -> Ledger {
+    Ledger {
+        patience: SOON,
+        ..Ledger::in_file(path).unwrap()
+    }
+}
+
 #[test]
 fn a_line_has_all_keys_in_their_order_and_null_for_what_is_not_known() {
     let intent = call(7).intent(now()).line();
@@ -132,7 +140,7 @@ fn a_line_has_all_keys_in_their_order_and_null_for_what_is_not_known() {
 #[tokio::test]
 async fn an_intent_is_in_the_file_before_the_call_may_be_sent() {
     let (_folder, path) = folder();
-    let ledger = Ledger::in_file(&path).unwrap();
+    let ledger = ledger_in(&path);
     ledger.intent(&call(1), now()).await.unwrap();
     assert_eq!(lines(&path), expected(&[("intent", 1)]));
     ledger.settled(&call(1), &matched(), now());
@@ -146,7 +154,7 @@ async fn an_intent_is_in_the_file_before_the_call_may_be_sent() {
 #[tokio::test]
 async fn what_is_sent_before_the_end_is_written() {
     let (_folder, path) = folder();
-    let ledger = Ledger::in_file(&path).unwrap();
+    let ledger = ledger_in(&path);
     for number in 0..500 {
         ledger.settled(&call(number), &matched(), now());
     }
@@ -162,7 +170,7 @@ async fn what_is_sent_before_the_end_is_written() {
 async fn a_file_that_is_moved_away_or_removed_gets_a_successor() {
     let (folder, path) = folder();
     let moved = folder.path().join("ledger.1");
-    let ledger = Ledger::in_file(&path).unwrap();
+    let ledger = ledger_in(&path);
     ledger.intent(&call(1), now()).await.unwrap();
     fs::rename(&path, &moved).unwrap();
     ledger.intent(&call(2), now()).await.unwrap();
@@ -176,10 +184,7 @@ async fn a_file_that_is_moved_away_or_removed_gets_a_successor() {
 #[tokio::test]
 async fn two_processes_write_whole_lines_into_one_file() {
     let (_folder, path) = folder();
-    let ledgers = [
-        Ledger::in_file(&path).unwrap(),
-        Ledger::in_file(&path).unwrap(),
-    ];
+    let ledgers = [ledger_in(&path), ledger_in(&path)];
     let mut tasks = Vec::new();
     for number in 0..400 {
         let ledger = ledgers[usize::from(number % 2 == 0)].clone();
@@ -212,7 +217,7 @@ async fn a_full_disk_lets_no_call_out_and_loses_no_settlement() {
     let (folder, path) = folder();
     let real = folder.path().join("real");
     symlink(&real, &path).unwrap();
-    let ledger = Ledger::in_file(&path).unwrap();
+    let ledger = ledger_in(&path);
     ledger.intent(&call(1), now()).await.unwrap();
     ledger.intent(&call(2), now()).await.unwrap();
 
@@ -251,7 +256,7 @@ async fn what_is_kept_is_written_without_further_calls() {
     let (folder, path) = folder();
     let real = folder.path().join("real");
     symlink("/dev/full", &path).unwrap();
-    let ledger = Ledger::in_file(&path).unwrap();
+    let ledger = ledger_in(&path);
     ledger.settled(&call(1), &matched(), now());
     assert!(!ledger.flush(SOON).await);
     fs::remove_file(&path).unwrap();
@@ -268,7 +273,7 @@ async fn what_is_kept_is_written_without_further_calls() {
 async fn after_a_torn_line_the_next_one_stands_by_itself() {
     let (_folder, path) = folder();
     fs::write(&path, "{\"time\":\"2026-").unwrap();
-    let ledger = Ledger::in_file(&path).unwrap();
+    let ledger = ledger_in(&path);
     ledger.intent(&call(1), now()).await.unwrap();
     ledger.intent(&call(2), now()).await.unwrap();
     let text = fs::read_to_string(&path).unwrap();
@@ -314,13 +319,8 @@ async fn a_disk_that_stands_still_holds_up_neither_the_runtime_nor_the_call_for_
     };
     let ledger = Ledger::on(stuck, Duration::from_millis(300)).unwrap();
 
-    let ticked = Arc::new(AtomicBool::new(false));
-    let ticking = Arc::clone(&ticked);
-    let ticker = tokio::spawn(async move {
-        tokio::time::sleep(Duration::from_millis(50)).await;
-        ticking.store(true, SeqCst);
-    });
-    // the first line is being written when its caller gives up; the second has not begun
+    // the first line is being written when its caller gives up; the second has not begun, and can
+    // only be sent because the first holds up nobody
     let (first, second) = (call(1), call(2));
     let (one, two) = tokio::join!(ledger.intent(&first, now()), async {
         let begun = tokio::task::spawn_blocking(move || {
@@ -332,8 +332,6 @@ async fn a_disk_that_stands_still_holds_up_neither_the_runtime_nor_the_call_for_
     });
     let (two, _begun) = two;
     assert_eq!((one, two), (Err(Unavailable), Err(Unavailable)));
-    assert!(ticked.load(SeqCst), "the runtime went on");
-    ticker.await.unwrap();
     assert_eq!(ledger.errors(), 2);
 
     for _ in 0..8 {
@@ -355,4 +353,52 @@ async fn a_disk_that_stands_still_holds_up_neither_the_runtime_nor_the_call_for_
         told,
         [pair("intent", "null"), pair("settled", "NOT_CHARGED")]
     );
+}
+
+/// A disk that does not take one line until it is told to.
+struct Choosy {
+    refused: String,
+    relents: Arc<AtomicBool>,
+    written: Arc<Mutex<Vec<u8>>>,
+}
+
+impl writer::Sink for Choosy {
+    fn append(&mut self, line: &[u8]) -> io::Result<()> {
+        let refused = String::from_utf8_lossy(line).contains(&self.refused);
+        if refused && !self.relents.load(SeqCst) {
+            return Err(io::ErrorKind::StorageFull.into());
+        }
+        self.written.lock().extend_from_slice(line);
+        Ok(())
+    }
+}
+
+#[tokio::test]
+async fn nothing_newer_is_written_before_what_is_kept() {
+    let relents = Arc::new(AtomicBool::new(false));
+    let written = Arc::new(Mutex::new(Vec::new()));
+    let choosy = Choosy {
+        refused: Uuid::from_u128(1).to_string(),
+        relents: Arc::clone(&relents),
+        written: Arc::clone(&written),
+    };
+    let ledger = Ledger::on(choosy, SOON).unwrap();
+    ledger.settled(&call(1), &matched(), now());
+    ledger.settled(&call(2), &matched(), now());
+    assert_eq!(ledger.intent(&call(3), now()).await, Err(Unavailable));
+    assert_eq!(ledger.unwritten(), 2);
+    assert!(written.lock().is_empty());
+
+    relents.store(true, SeqCst);
+    ledger.intent(&call(4), now()).await.unwrap();
+    let text = String::from_utf8(written.lock().clone()).unwrap();
+    let order: Vec<u128> = text
+        .lines()
+        .map(|line| {
+            let value: Value = serde_json::from_str(line).unwrap();
+            let id = value["call_id"].as_str().unwrap();
+            Uuid::parse_str(id).unwrap().as_u128()
+        })
+        .collect();
+    assert_eq!(order, [1, 2, 4]);
 }
