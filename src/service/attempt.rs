@@ -223,29 +223,27 @@ impl Stake {
         else {
             return;
         };
-        let (effect, settlement) = match result {
-            Ok(answer) => (
-                answer.finding.guard_effect(),
+        let settlement = match result {
+            Ok(answer) => {
+                card.settle(answer.finding.guard_effect());
                 Settlement {
                     result: answer.finding.result_name(),
                     charge: answer.charge,
                     provider_request_id: answer.provider_request_id.clone(),
-                },
-            ),
-            Err(error) => (
+                }
+            }
+            Err(error) => {
                 match error.kind.charge() {
-                    Charge::NotCharged => GuardEffect::Nothing,
-                    // it may have run: a call, and a mismatch for all that is known
-                    Charge::Charged | Charge::Unknown => GuardEffect::Mismatch,
-                },
+                    Charge::NotCharged => card.release(),
+                    Charge::Charged | Charge::Unknown => card.unknown(),
+                }
                 Settlement {
                     result: error.kind.as_str(),
                     charge: error.kind.charge(),
                     provider_request_id: error.provider_request_id.clone(),
-                },
-            ),
+                }
+            }
         };
-        card.settle(effect);
         for hold in money {
             hold.settle(settlement.charge);
         }
