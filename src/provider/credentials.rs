@@ -17,6 +17,9 @@ use crate::{
 /// What is wrong with which configuration key.
 pub type CredentialProblems = Vec<(&'static str, SecretError)>;
 
+/// Bytes of the shortest secret that is looked for in replies.
+const SHORTEST_MASKED: usize = 8;
+
 /// The secrets of one provider, at one moment.
 #[derive(Clone)]
 pub struct CredentialSet {
@@ -31,6 +34,22 @@ impl CredentialSet {
             .iter()
             .find(|(name, _)| *name == key)
             .map(|(_, secret)| secret.expose())
+    }
+
+    /// Overwrites every secret in a vendor's reply: a vendor that quotes our key in an error or as
+    /// the id of a request must not have it shown or logged by us.
+    pub fn mask_in(&self, reply: &mut [u8]) {
+        let secrets = self.secrets.iter().map(|(_, secret)| secret.expose());
+        // anything shorter stands in honest replies, too
+        for secret in secrets.filter(|secret| secret.len() >= SHORTEST_MASKED) {
+            let mut at = 0;
+            while let Some(found) = reply.get_mut(at..at + secret.len()) {
+                if found == secret.as_bytes() {
+                    found.fill(b'*');
+                }
+                at += 1;
+            }
+        }
     }
 
     fn same_as(&self, other: &Self) -> bool {
@@ -192,6 +211,21 @@ mod tests {
     use std::{fs, os::unix::fs::symlink, path::Path};
 
     use super::*;
+
+    #[test]
+    fn secrets_that_a_vendor_quotes_are_overwritten() {
+        let sources = ["id", "key", "tiny"].map(|name| (name, SecretRef::Env(name.to_owned())));
+        let env = |name: &str| match name {
+            "id" => Some("AKID-12345".to_owned()),
+            "key" => Some("secret-of-ours".to_owned()),
+            _ => Some("ok".to_owned()),
+        };
+        let credentials = Credentials::load(sources.to_vec(), &env).unwrap();
+        let mut reply = b"ok: secret-of-oursAKID-12345 and AKID-12346, secret-of-ours".to_vec();
+        credentials.current().mask_in(&mut reply);
+        let expected = "ok: ************************ and AKID-12346, **************";
+        assert_eq!(String::from_utf8(reply).unwrap(), expected);
+    }
 
     const NO_ENV: &dyn Fn(&str) -> Option<String> = &|_| None;
 

@@ -72,7 +72,8 @@ impl Ace {
         body: Vec<u8>,
         context: &CallContext,
     ) -> Result<HttpReply, ProviderError> {
-        let authorization = sign::authorization(&self.credentials.current());
+        let credentials = self.credentials.current();
+        let authorization = sign::authorization(&credentials);
         let path = path(operation);
         let call = HttpCall {
             path_and_query: path.to_owned(),
@@ -85,7 +86,9 @@ impl Ace {
             operation: Some(operation),
             url_template: path,
         };
-        self.http.post(call, context.timeout).await
+        let mut reply = self.http.post(call, context.timeout).await?;
+        credentials.mask_in(&mut reply.body);
+        Ok(reply)
     }
 
     fn note_conflict(&self, operation: Operation, conflict: Option<&'static str>) {

@@ -87,7 +87,9 @@ impl Alibaba {
             operation,
             url_template: "/",
         };
-        self.http.post(call, context.timeout).await
+        let mut reply = self.http.post(call, context.timeout).await?;
+        credentials.mask_in(&mut reply.body);
+        Ok(reply)
     }
 
     fn headers(

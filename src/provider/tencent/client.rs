@@ -92,7 +92,10 @@ impl Tencent {
             operation: Some(operation),
             url_template: "/",
         };
-        self.http.post(call, context.timeout).await
+        let credentials = self.credentials.current();
+        let mut reply = self.http.post(call, context.timeout).await?;
+        credentials.mask_in(&mut reply.body);
+        Ok(reply)
     }
 
     /// Signed anew for every attempt: a signature is as old as its timestamp.
