@@ -1,6 +1,6 @@
 //! One call as the service sees it, and what comes back.
 
-use std::{collections::BTreeSet, sync::Arc, time::Duration};
+use std::{collections::BTreeSet, fmt, sync::Arc, time::Duration};
 
 use tokio::time::Instant;
 use uuid::Uuid;
@@ -55,7 +55,7 @@ pub enum CacheMode {
 }
 
 /// One call.
-#[derive(Debug, Clone)]
+#[derive(Clone)]
 pub struct Ask {
     /// Who asks.
     pub caller: Arc<Caller>,
@@ -73,6 +73,22 @@ pub struct Ask {
     pub consent_reference: Option<Box<str>>,
     /// When the caller stops waiting.
     pub deadline: Instant,
+}
+
+impl fmt::Debug for Ask {
+    /// Shows which references the caller gave, never what is in them.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Ask")
+            .field("caller", &self.caller.name)
+            .field("question", &self.question)
+            .field("mode", &self.mode)
+            .field("max_age", &self.max_age)
+            .field("pinned", &self.pinned)
+            .field("request_id", &self.request_id.is_some())
+            .field("consent_reference", &self.consent_reference.is_some())
+            .field("deadline", &self.deadline)
+            .finish()
+    }
 }
 
 /// What a caller gets.
