@@ -16,7 +16,7 @@ use std::{
 };
 
 use futures_util::FutureExt;
-use http::{HeaderMap, Request, Response, StatusCode, header};
+use http::{HeaderMap, HeaderValue, Request, Response, StatusCode, header};
 use hyper::body::Incoming;
 use tokio::time::{Instant, timeout_at};
 use tonic::{body::Body, service::Routes};
@@ -181,6 +181,7 @@ where
     }
     let mut request = request.map(Body::new);
     request.extensions_mut().insert(deadline);
+    hide_unknown_encoding(request.headers_mut());
     let mut call = pin!(AssertUnwindSafe(handler.oneshot(request)).catch_unwind());
     // most calls are answered from memory at the first poll and need no timer
     let first = poll_fn(|context| Poll::Ready(call.as_mut().poll(context))).await;
@@ -204,6 +205,17 @@ fn is_grpc(headers: &HeaderMap) -> bool {
     headers
         .get(header::CONTENT_TYPE)
         .is_some_and(|value| value.as_bytes().starts_with(b"application/grpc"))
+}
+
+/// tonic refuses an encoding that it does not know and quotes it; no text of ours quotes a caller.
+fn hide_unknown_encoding(headers: &mut HeaderMap) {
+    const ENCODING: &str = "grpc-encoding";
+    const WELL_KNOWN: [&str; 5] = ["identity", "gzip", "deflate", "zstd", "snappy"];
+    if let Some(value) = headers.get_mut(ENCODING)
+        && !WELL_KNOWN.iter().any(|known| value == known)
+    {
+        *value = HeaderValue::from_static("unknown");
+    }
 }
 
 fn unsupported_media_type() -> Response<Body> {
