@@ -18,7 +18,7 @@ use crate::{
 
 const VERIFY_PATH: &str = "/bankcard.v1.BankCardService/VerifyBankCard";
 
-fn pairs<'a>(violations: &'a [(String, String)]) -> Vec<(&'a str, &'a str)> {
+fn pairs(violations: &[(String, String)]) -> Vec<(&str, &str)> {
     violations
         .iter()
         .map(|(field, reason)| (&**field, &**reason))
