@@ -11,6 +11,7 @@
 mod answers;
 mod architecture;
 mod cli;
+mod metrics;
 mod money;
 mod net;
 mod promises;
