@@ -10,7 +10,7 @@
 
 use std::{env, fs, path::Path, process::ExitCode};
 
-use cardproof::provider::docs::providers_page;
+use cardproof::{provider::docs::providers_page, telemetry::metrics::page::metrics_page};
 
 /// A generated file, and what makes it.
 struct Page {
@@ -18,10 +18,16 @@ struct Page {
     make: fn() -> String,
 }
 
-const PAGES: &[Page] = &[Page {
-    file: "docs/PROVIDERS.md",
-    make: providers_page,
-}];
+const PAGES: &[Page] = &[
+    Page {
+        file: "docs/PROVIDERS.md",
+        make: providers_page,
+    },
+    Page {
+        file: "docs/METRICS.md",
+        make: metrics_page,
+    },
+];
 
 fn main() -> ExitCode {
     let mode = env::args().nth(1);

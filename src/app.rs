@@ -1,6 +1,7 @@
 //! The only place that constructs: settings become wired parts, bound sockets, a server that runs
 //! and, at the end, drains.
 
+mod metrics;
 mod providers;
 mod status;
 
@@ -15,7 +16,7 @@ use tokio::{
 use tokio_util::sync::CancellationToken;
 
 pub use self::providers::Env;
-use self::status::Status;
+use self::{metrics::Exposition, status::Status};
 pub use crate::provider::bin::DATA_VERSION;
 use crate::{
     admin::{self, Admin},
@@ -68,6 +69,9 @@ pub enum StartError {
     /// The embedded contract cannot be read; a test rules that out.
     #[error("the embedded contract cannot be read")]
     Contract,
+    /// The metrics cannot be set up; a test rules that out.
+    #[error("the metrics cannot be set up")]
+    Metrics,
 }
 
 impl StartError {
@@ -180,6 +184,7 @@ fn run(
 ) -> Result<Outcome, StartError> {
     let service = service(config, env, outside.handle())?;
     let (grpc, admin) = (sockets.grpc.local_addr()?, sockets.admin.local_addr()?);
+    let metrics = Exposition::install(&service)?;
     let health = HealthSwitch::new();
     let hot = Api::new(service.clone(), config.luhn, config.server.max_deadline)
         .into_server(config.server.max_message_bytes);
@@ -203,7 +208,7 @@ fn run(
     };
     let admin_pages = Admin {
         status: Arc::new(status),
-        metrics: None,
+        metrics: Some(Arc::new(metrics)),
         health: health.clone(),
         grpc_health: HealthService::router(health),
     };

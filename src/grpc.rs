@@ -2,6 +2,7 @@
 
 mod acceptor;
 pub mod api;
+mod call_watch;
 pub mod client;
 pub mod connection;
 pub mod convert;

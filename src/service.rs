@@ -45,6 +45,7 @@ use crate::{
         Answer, Attempt, CardInfoResult, Charge, FailOver, Field, Finding, InvalidInput, Operation,
         ProviderName, Question, Reason, Source, Violation, result_code::Keep,
     },
+    telemetry::events::{self, CacheOutcome, FlightScope, Tier},
 };
 
 /// How a question was answered: what everybody gets who asked it at that time.
@@ -242,10 +243,12 @@ impl Service {
             .inner
             .digests
             .question(&ask.question, scope, ask.pinned.as_ref());
-        if ask.mode != CacheMode::Bypass
-            && let Some(conclusion) = self.inner.cached(&tag, ask).await
-        {
-            return Ok(remembered(token, conclusion));
+        if ask.mode != CacheMode::Bypass {
+            let cached = self.inner.cached(&tag, ask).await;
+            events::cache_lookup(Tier::Local, CacheOutcome::of(cached.is_some()));
+            if let Some(conclusion) = cached {
+                return Ok(remembered(token, conclusion));
+            }
         }
         if ask.mode == CacheMode::OnlyIfCached {
             return Err(Denial::because(Reason::NotCached));
@@ -275,7 +278,10 @@ impl Service {
     ) -> Result<Option<Reply>, Denial> {
         let names = || candidates.iter().map(|lane| lane.name().clone()).collect();
         let (flight, leads) = match self.inner.flights.board(tag, ask.deadline, token, names) {
-            Boarding::Follower(flight) => (flight, false),
+            Boarding::Follower(flight) => {
+                events::flight_followed(FlightScope::Local);
+                (flight, false)
+            }
             Boarding::Leader(flight) => {
                 self.launch(tag, &flight, ask, candidates);
                 (flight, true)
@@ -550,6 +556,7 @@ impl Inner {
                 .is_none_or(|limit| age(stored.answer.answered_at, now) <= limit)
             && ask.caller.may_use(&stored.provider);
         (usable && stored.may_be_stale()).then(|| {
+            events::cache_lookup(Tier::Local, CacheOutcome::Stale);
             Arc::new(Conclusion {
                 answer: Arc::new(stored.answer.clone()),
                 provider: stored.provider.clone(),

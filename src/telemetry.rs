@@ -4,6 +4,7 @@ pub mod events;
 pub mod filter;
 pub mod format;
 pub mod init;
+pub mod metrics;
 pub mod panics;
 
 pub use init::{Guard, LevelHandle, init};

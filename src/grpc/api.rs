@@ -79,7 +79,7 @@ impl Api {
                 method,
                 operation,
                 &reply.provider,
-                reply.answer.finding.result_name(),
+                &reply.answer.finding,
                 reply.source,
                 reply.charge,
                 begun.elapsed(),

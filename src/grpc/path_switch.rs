@@ -22,8 +22,8 @@ use tokio::time::{Instant, timeout_at};
 use tonic::{body::Body, service::Routes};
 use tower::{Service, ServiceExt};
 
-use super::{deadline::Deadline, limits::Permit};
-use crate::{domain::Reason, grpc::limits::Gate};
+use super::{call_watch::CallWatch, deadline::Deadline, limits::Permit};
+use crate::{domain::Reason, grpc::limits::Gate, telemetry::events::RpcMethod};
 
 /// The paths that bypass the router.
 pub const HOT_PREFIX: &str = "/bankcard.v1.BankCardService/";
@@ -120,6 +120,7 @@ impl<S: GrpcService> Calls<S> {
         request: Request<Incoming>,
     ) -> impl Future<Output = Result<Response<Body>, Infallible>> + Send + use<S> {
         let shared = Arc::clone(&self.shared);
+        let method = RpcMethod::of_path(request.uri().path());
         let handler = if request.uri().path().starts_with(HOT_PREFIX) {
             Handler::Hot(self.hot.clone())
         } else {
@@ -130,7 +131,8 @@ impl<S: GrpcService> Calls<S> {
                 return Ok(unsupported_media_type());
             }
             let _open = OpenCall::count(&shared);
-            Ok(match handler {
+            let watch = CallWatch::begin(method);
+            let response = match handler {
                 Handler::Hot(hot) => match shared.in_flight.enter() {
                     Some(permit) => answer(&shared, Some(permit), hot, request).await,
                     None => (shared.answers.refused)(Reason::Overloaded),
@@ -138,7 +140,9 @@ impl<S: GrpcService> Calls<S> {
                 // health and reflection are not counted: a busy process must not be restarted
                 // because its own probes are turned away
                 Handler::Rest(rest) => answer(&shared, None, rest, request).await,
-            })
+            };
+            watch.end(&response);
+            Ok(response)
         }
     }
 }

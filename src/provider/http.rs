@@ -189,7 +189,7 @@ impl HttpClient {
             Err(error) => Err(error),
         };
         let reply = outcome.as_ref().ok();
-        // the one place where every vendor call passes: its metric and its span belong here
+        // the one place where every vendor call passes: its span belongs here too
         events::vendor_call(&VendorCall {
             provider: &self.provider,
             operation: call.operation,

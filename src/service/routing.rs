@@ -23,6 +23,7 @@ use crate::{
         ProviderName, Question, Reason, Source,
     },
     provider::{CallContext, ProviderError, ProviderErrorKind},
+    telemetry::events,
 };
 
 /// When to ask again where nothing better is known.
@@ -225,6 +226,7 @@ impl<'a> Journey<'a> {
             Ok(answer) => self.weigh_answer(lane, answer),
             Err(error) => self.weigh_error(lane, error),
         };
+        events::attempt_ended(self.ask.question.operation(), &attempt);
         self.attempts.push(Attempt {
             latency: begun.elapsed(),
             ..attempt
@@ -280,6 +282,9 @@ impl<'a> Journey<'a> {
 
     fn weigh_error(&mut self, lane: &Arc<Lane>, error: ProviderError) -> (Attempt, Next) {
         lane.learn(error.kind);
+        if error.kind == ProviderErrorKind::NonceReused {
+            events::nonce_reused(lane.name());
+        }
         tracing::warn!(
             provider = %lane.name(),
             operation = self.operation().as_str(),

@@ -2,7 +2,106 @@
 
 use std::time::Duration;
 
-use crate::domain::{Charge, Operation, ProviderName, Source};
+use super::metrics;
+use crate::domain::{
+    Attempt, Charge, Finding, Operation, ProviderName, Source, reason::vocabulary,
+};
+
+vocabulary! {
+    /// The methods of the gRPC port whose calls are counted.
+    RpcMethod {
+        /// Verification.
+        VerifyBankCard = "bankcard.v1.BankCardService/VerifyBankCard",
+        /// Card information.
+        QueryCardInfo = "bankcard.v1.BankCardService/QueryCardInfo",
+        /// Health, asked once.
+        HealthCheck = "grpc.health.v1.Health/Check",
+        /// Any path that is no method; what it says is the caller's and goes nowhere.
+        Other = "_OTHER",
+    }
+}
+
+impl RpcMethod {
+    /// The method of a path; `None` for streams, which have no latency worth a name.
+    #[must_use]
+    pub fn of_path(path: &str) -> Option<Self> {
+        let name = path.strip_prefix('/').unwrap_or_default();
+        match name {
+            "grpc.health.v1.Health/Watch"
+            | "grpc.reflection.v1.ServerReflection/ServerReflectionInfo"
+            | "grpc.reflection.v1alpha.ServerReflection/ServerReflectionInfo" => None,
+            _ => Some(
+                Self::ALL
+                    .iter()
+                    .copied()
+                    .find(|method| method.as_str() == name)
+                    .unwrap_or(Self::Other),
+            ),
+        }
+    }
+}
+
+/// The gRPC codes by number.
+pub const GRPC_CODES: [&str; 17] = [
+    "OK",
+    "CANCELLED",
+    "UNKNOWN",
+    "INVALID_ARGUMENT",
+    "DEADLINE_EXCEEDED",
+    "NOT_FOUND",
+    "ALREADY_EXISTS",
+    "PERMISSION_DENIED",
+    "RESOURCE_EXHAUSTED",
+    "FAILED_PRECONDITION",
+    "ABORTED",
+    "OUT_OF_RANGE",
+    "UNIMPLEMENTED",
+    "INTERNAL",
+    "UNAVAILABLE",
+    "DATA_LOSS",
+    "UNAUTHENTICATED",
+];
+
+vocabulary! {
+    /// Where answers are kept.
+    Tier {
+        /// In the memory of this process.
+        Local = "local",
+    }
+}
+
+vocabulary! {
+    /// What a look into the cache came to.
+    CacheOutcome {
+        /// A usable answer.
+        Hit = "hit",
+        /// No usable answer.
+        Miss = "miss",
+        /// An old answer, given because every vendor failed.
+        Stale = "stale",
+    }
+}
+
+impl CacheOutcome {
+    /// A hit or a miss.
+    #[must_use]
+    pub const fn of(found: bool) -> Self {
+        if found { Self::Hit } else { Self::Miss }
+    }
+}
+
+vocabulary! {
+    /// How far away the call is that is shared.
+    FlightScope {
+        /// In this process.
+        Local = "local",
+    }
+}
+
+/// A call of the gRPC port is over; `code` is the number of a gRPC code.
+pub fn call_ended(method: RpcMethod, code: usize, latency: Duration) {
+    metrics::with(|count| count.call(method, code, latency));
+}
 
 /// One HTTP call to a vendor, once it is over.
 #[derive(Debug, Clone, Copy)]
@@ -35,6 +134,12 @@ pub fn vendor_call(call: &VendorCall<'_>) {
         clock_skew_seconds = call.clock_skew_seconds,
         "vendor call ended"
     );
+    metrics::with(|count| {
+        count.vendor_call(call.provider, call.operation, call.status, call.latency);
+        if let Some(seconds) = call.clock_skew_seconds {
+            count.clock_skew(call.provider, seconds);
+        }
+    });
 }
 
 /// A vendor's code and the vendor's own text for it contradict each other.
@@ -44,6 +149,7 @@ pub fn provider_code_conflict(provider: &ProviderName, operation: Operation) {
         operation = operation.as_str(),
         "result code and description disagree"
     );
+    metrics::with(|count| count.code_conflict(provider, operation));
 }
 
 /// The first such contradiction of a known code: worth a look at the provider's `code_table`.
@@ -60,12 +166,37 @@ pub fn provider_code_conflict_first_seen(
     );
 }
 
+/// A call to a provider was made and is over. Why it failed, if it did, is logged where the error
+/// is weighed.
+pub fn attempt_ended(operation: Operation, attempt: &Attempt) {
+    metrics::with(|count| count.attempt(operation, attempt));
+}
+
+/// A vendor has seen the very same signed request before.
+pub fn nonce_reused(provider: &ProviderName) {
+    tracing::error!(
+        provider = provider.as_str(),
+        "the vendor has seen this signed request before: something sends requests twice"
+    );
+    metrics::with(|count| count.nonce_reused(provider));
+}
+
+/// A question was looked for in the cache.
+pub fn cache_lookup(tier: Tier, outcome: CacheOutcome) {
+    metrics::with(|count| count.cache_lookup(tier, outcome));
+}
+
+/// A call waits for the same question's call under way.
+pub fn flight_followed(scope: FlightScope) {
+    metrics::with(|count| count.follower(scope));
+}
+
 /// A call was answered.
 pub fn answered(
     method: &'static str,
     operation: Operation,
     provider: &ProviderName,
-    result: &'static str,
+    finding: &Finding,
     source: Source,
     charge: Charge,
     latency: Duration,
@@ -74,12 +205,13 @@ pub fn answered(
         method,
         operation = operation.as_str(),
         provider = provider.as_str(),
-        result,
+        result = finding.result_name(),
         source = source.as_str(),
         charge = charge.as_str(),
         latency_ms = millis(latency),
         "answered"
     );
+    metrics::with(|count| count.result(operation, provider, finding));
 }
 
 /// A call got no answer.

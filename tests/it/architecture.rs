@@ -91,6 +91,9 @@ const CRATES: &[(&str, &[&str])] = &[
     ("moka", &["cache/local"]),
     ("redis", &["cache/shared"]),
     ("opentelemetry", &["telemetry/"]),
+    ("opentelemetry_sdk", &["telemetry/"]),
+    ("opentelemetry_prometheus", &["telemetry/"]),
+    ("prometheus", &["telemetry/"]),
     ("axum", &["admin", "admin/", "grpc/health"]),
 ];
 

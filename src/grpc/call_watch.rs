@@ -1,0 +1,48 @@
+//! How long a call took and how it ended, also when it ended without an answer.
+
+use std::time::Instant;
+
+use http::Response;
+use tonic::{Code, body::Body};
+
+use crate::telemetry::events::{self, RpcMethod};
+
+/// The header, or trailer, that carries the code.
+const GRPC_STATUS: &str = "grpc-status";
+
+/// Tells about a call once, when it is over. A call that is dropped before was cancelled by its
+/// caller, or cut with its connection.
+pub(super) struct CallWatch {
+    method: Option<RpcMethod>,
+    begun: Instant,
+    code: Code,
+}
+
+impl CallWatch {
+    /// Begins to watch; a call without a method is not told about.
+    pub(super) fn begin(method: Option<RpcMethod>) -> Self {
+        Self {
+            method,
+            begun: Instant::now(),
+            code: Code::Cancelled,
+        }
+    }
+
+    /// The call has this answer. Its code stands in the headers unless there is a message, and
+    /// then it is OK.
+    pub(super) fn end(mut self, response: &Response<Body>) {
+        self.code = response
+            .headers()
+            .get(GRPC_STATUS)
+            .map_or(Code::Ok, |code| Code::from_bytes(code.as_bytes()));
+    }
+}
+
+impl Drop for CallWatch {
+    fn drop(&mut self) {
+        if let Some(method) = self.method {
+            let code = usize::try_from(i32::from(self.code)).unwrap_or(usize::MAX);
+            events::call_ended(method, code, self.begun.elapsed());
+        }
+    }
+}

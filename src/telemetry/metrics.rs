@@ -1,0 +1,569 @@
+//! What is counted, and how it is shown.
+//!
+//! The instruments live behind [`super::events`]: whoever has something to tell calls one function
+//! there, which logs and counts. They exist once in the process, from [`install`] on; before it,
+//! and in programs that never call it, counting does nothing.
+//!
+//! Every label has a closed set of values, known when the instruments are made: methods, gRPC
+//! codes, operations, results, outcomes and charges from the program's own vocabulary, providers
+//! from the configuration. A value outside its set is not counted anywhere else instead: it is
+//! dropped, so that nothing a caller or vendor sends can make a series. On the way of a call
+//! nothing is allocated and no label is looked up by its text.
+//!
+//! To add a metric:
+//! 1. `table.rs`: a `Row` in [`table::ALL`], its name out of [`table::NOT_YET`].
+//! 2. Here: a field of `Instruments`, made in `Instruments::new` by one of `Maker`'s functions with
+//!    the values of its labels in the row's order. Call `all_at_zero()` on it where the
+//!    combinations are few and zero means something.
+//! 3. Here: a method of `Instruments` that finds the indices and adds, records or sets. A value
+//!    that is known elsewhere and only read when somebody looks is a field of [`Observed`] instead.
+//! 4. `events.rs`: call that method in the function of the event, through [`with`].
+//! 5. `cargo run --example generate-docs -- --write`, and a line in the table of
+//!    `tests/it/metrics.rs`, written by hand.
+
+mod family;
+pub mod page;
+pub mod table;
+
+use std::{fmt, sync::OnceLock, time::Duration};
+
+use opentelemetry::metrics::{Counter, Gauge, Histogram, Meter, MeterProvider};
+use opentelemetry_sdk::metrics::{Instrument, SdkMeterProvider, Stream};
+use prometheus::{Registry, TextEncoder};
+
+use self::{
+    family::{Family, Values, combinations, words},
+    table::Row,
+};
+use super::events::{CacheOutcome, FlightScope, GRPC_CODES, RpcMethod, Tier};
+use crate::domain::{
+    Attempt, AttemptOutcome, CardInfoResult, Charge, Finding, Operation, ProviderName, ResultCode,
+};
+
+/// Upper bounds of the histograms' buckets. A cached answer takes microseconds, a vendor's up to
+/// seconds, and no call longer than the usual `server.max_deadline_ms`.
+pub const BOUNDS_SECONDS: [f64; 14] = [
+    0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0,
+];
+
+/// The statuses that are told apart; of any other only the class is. With `none` and the classes
+/// they are all values of the label.
+const STATUSES: [u16; 25] = [
+    200, 201, 202, 204, 301, 302, 303, 304, 307, 308, 400, 401, 403, 404, 405, 408, 409, 413, 415,
+    422, 429, 500, 502, 503, 504,
+];
+const CLASSES: [&str; 6] = ["1xx", "2xx", "3xx", "4xx", "5xx", "other"];
+
+static INSTALLED: OnceLock<Metrics> = OnceLock::new();
+
+/// What the process is made of, as far as metrics tell it.
+pub struct Identity {
+    /// The program's version.
+    pub version: &'static str,
+    /// The edition of the embedded BIN table.
+    pub bin_data_version: &'static str,
+    /// All providers that may be asked.
+    pub providers: Vec<ProviderName>,
+}
+
+/// What is read when somebody looks.
+pub struct Observed {
+    /// Answers in the cache of this process.
+    pub cache_entries: Box<dyn Fn() -> u64 + Send + Sync>,
+    /// Bytes that they take.
+    pub cache_weight_bytes: Box<dyn Fn() -> u64 + Send + Sync>,
+}
+
+/// The metrics of the process.
+pub struct Metrics {
+    instruments: Instruments,
+    registry: Registry,
+    /// Keeps the instruments connected.
+    _provider: SdkMeterProvider,
+}
+
+impl fmt::Debug for Metrics {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Metrics")
+    }
+}
+
+/// The metrics could not be set up; a test rules that out.
+#[derive(Debug, thiserror::Error)]
+#[error("the metrics cannot be set up")]
+pub struct InstallError;
+
+/// Begins to count. Once in a process: a second call changes nothing and returns the first's.
+///
+/// # Errors
+/// When the exporter cannot be made.
+pub fn install(identity: Identity, observed: Observed) -> Result<&'static Metrics, InstallError> {
+    if let Some(metrics) = INSTALLED.get() {
+        return Ok(metrics);
+    }
+    let metrics = Metrics::new(identity, observed)?;
+    Ok(INSTALLED.get_or_init(|| metrics))
+}
+
+/// Does something with the instruments, if there are any.
+pub(super) fn with(count: impl FnOnce(&Instruments)) {
+    if let Some(metrics) = INSTALLED.get() {
+        count(&metrics.instruments);
+    }
+}
+
+impl Metrics {
+    fn new(identity: Identity, observed: Observed) -> Result<Self, InstallError> {
+        let registry = Registry::new();
+        let exporter = opentelemetry_prometheus::exporter()
+            .with_registry(registry.clone())
+            // series carry the labels of the contract and no others
+            .scope_info_enabled(false)
+            .without_target_info()
+            .build()
+            .map_err(|_| InstallError)?;
+        let labels = Labels::new(&identity.providers);
+        let limits = labels.limits();
+        let provider = SdkMeterProvider::builder()
+            .with_reader(exporter)
+            .with_view(move |instrument: &Instrument| {
+                let (_, limit) = limits.iter().find(|(name, _)| *name == instrument.name())?;
+                Stream::builder()
+                    .with_cardinality_limit(*limit)
+                    .build()
+                    .ok()
+            })
+            .build();
+        let maker = Maker(provider.meter("cardproof"));
+        maker.observe(&table::CACHE_ENTRIES, observed.cache_entries);
+        maker.observe(&table::CACHE_WEIGHT, observed.cache_weight_bytes);
+        Ok(Self {
+            instruments: Instruments::new(&maker, labels, identity),
+            registry,
+            _provider: provider,
+        })
+    }
+
+    /// All metrics in the Prometheus text format, version 0.0.4.
+    #[must_use]
+    pub fn text(&self) -> String {
+        TextEncoder::new()
+            .encode_to_string(&self.registry.gather())
+            .unwrap_or_default()
+    }
+}
+
+/// The sets of values that several metrics share.
+struct Labels {
+    providers: Values,
+    operations: Values,
+}
+
+impl Labels {
+    fn new(providers: &[ProviderName]) -> Self {
+        Self {
+            providers: providers
+                .iter()
+                .map(|name| name.as_str().to_owned().into())
+                .collect(),
+            operations: words(Operation::ALL.iter().map(|it| it.as_str())),
+        }
+    }
+
+    fn calls(&self) -> [Values; 2] {
+        [
+            words(RpcMethod::ALL.iter().map(|it| it.as_str())),
+            words(GRPC_CODES),
+        ]
+    }
+
+    fn vendor_calls(&self) -> [Values; 3] {
+        let mut operations = self.operations.clone();
+        operations.push("probe".into());
+        let mut statuses = words(["none"]);
+        statuses.extend(STATUSES.iter().map(|status| status.to_string().into()));
+        statuses.extend(words(CLASSES));
+        [self.providers.clone(), operations, statuses]
+    }
+
+    fn results(&self) -> [Values; 3] {
+        let verified = ResultCode::ALL.iter().map(|it| it.as_str());
+        let found = CardInfoResult::ALL.iter().map(|it| it.as_str());
+        [
+            self.operations.clone(),
+            self.providers.clone(),
+            words(verified.chain(found)),
+        ]
+    }
+
+    fn attempts(&self) -> [Values; 4] {
+        [
+            self.providers.clone(),
+            self.operations.clone(),
+            words(AttemptOutcome::ALL.iter().map(|it| it.as_str())),
+            words(Charge::ALL.iter().map(|it| it.as_str())),
+        ]
+    }
+
+    fn provider(&self) -> [Values; 1] {
+        [self.providers.clone()]
+    }
+
+    fn provider_and_operation(&self) -> [Values; 2] {
+        [self.providers.clone(), self.operations.clone()]
+    }
+
+    fn lookups(&self) -> [Values; 2] {
+        [
+            words(Tier::ALL.iter().map(|it| it.as_str())),
+            words(CacheOutcome::ALL.iter().map(|it| it.as_str())),
+        ]
+    }
+
+    /// How many series the SDK may keep, where that is more than a few: beyond its own limit it
+    /// would lump the rest together under a label of its own.
+    fn limits(&self) -> [(&'static str, usize); 4] {
+        [
+            (table::CALLS.name, combinations(&self.calls())),
+            (table::VENDOR_CALLS.name, combinations(&self.vendor_calls())),
+            (table::RESULTS.name, combinations(&self.results())),
+            (table::ATTEMPTS.name, combinations(&self.attempts())),
+        ]
+        .map(|(name, limit)| (name, limit.max(1)))
+    }
+}
+
+/// Makes instruments from rows of the table.
+struct Maker(Meter);
+
+impl Maker {
+    fn counter<const N: usize>(&self, row: &Row, values: [Values; N]) -> Family<Counter<u64>, N> {
+        let instrument = self.0.u64_counter(row.name);
+        let instrument = instrument
+            .with_unit(row.unit)
+            .with_description(row.meaning)
+            .build();
+        Family::new(row, instrument, values)
+    }
+
+    fn gauge<const N: usize>(&self, row: &Row, values: [Values; N]) -> Family<Gauge<i64>, N> {
+        let instrument = self.0.i64_gauge(row.name);
+        let instrument = instrument
+            .with_unit(row.unit)
+            .with_description(row.meaning)
+            .build();
+        Family::new(row, instrument, values)
+    }
+
+    fn histogram<const N: usize>(
+        &self,
+        row: &Row,
+        values: [Values; N],
+    ) -> Family<Histogram<f64>, N> {
+        let instrument = self.0.f64_histogram(row.name);
+        let instrument = instrument
+            .with_unit(row.unit)
+            .with_description(row.meaning)
+            .with_boundaries(BOUNDS_SECONDS.to_vec())
+            .build();
+        Family::new(row, instrument, values)
+    }
+
+    fn observe(&self, row: &Row, read: Box<dyn Fn() -> u64 + Send + Sync>) {
+        // the meter keeps the callback; the instrument itself is nothing
+        let _ = self
+            .0
+            .u64_observable_gauge(row.name)
+            .with_unit(row.unit)
+            .with_description(row.meaning)
+            .with_callback(move |observer| observer.observe(read(), &[]))
+            .build();
+    }
+}
+
+/// Everything that is counted.
+pub(super) struct Instruments {
+    providers: Vec<ProviderName>,
+    calls: Family<Histogram<f64>, 2>,
+    vendor_calls: Family<Histogram<f64>, 3>,
+    results: Family<Counter<u64>, 3>,
+    attempts: Family<Counter<u64>, 4>,
+    outcome_unknown: Family<Counter<u64>, 1>,
+    nonce_reused: Family<Counter<u64>, 1>,
+    code_conflicts: Family<Counter<u64>, 2>,
+    misconfigured: Family<Gauge<i64>, 1>,
+    clock_skew: Family<Gauge<i64>, 1>,
+    cache_lookups: Family<Counter<u64>, 2>,
+    followers: Family<Counter<u64>, 1>,
+}
+
+impl Instruments {
+    fn new(maker: &Maker, labels: Labels, identity: Identity) -> Self {
+        let build = [
+            words([identity.version]),
+            words([identity.bin_data_version]),
+        ];
+        if let Some(build) = maker.gauge(&table::BUILD, build).at([0, 0]) {
+            build.record(1);
+        }
+        let scopes = [words(FlightScope::ALL.iter().map(|it| it.as_str()))];
+        let per_provider = |row: &Row| maker.counter(row, labels.provider()).all_at_zero();
+        Self {
+            providers: identity.providers,
+            calls: maker.histogram(&table::CALLS, labels.calls()),
+            vendor_calls: maker.histogram(&table::VENDOR_CALLS, labels.vendor_calls()),
+            results: maker.counter(&table::RESULTS, labels.results()),
+            attempts: maker.counter(&table::ATTEMPTS, labels.attempts()),
+            outcome_unknown: per_provider(&table::OUTCOME_UNKNOWN),
+            nonce_reused: per_provider(&table::NONCE_REUSED),
+            code_conflicts: maker
+                .counter(&table::CODE_CONFLICTS, labels.provider_and_operation())
+                .all_at_zero(),
+            misconfigured: maker
+                .gauge(&table::MISCONFIGURED, labels.provider())
+                .all_at_zero(),
+            clock_skew: maker.gauge(&table::CLOCK_SKEW, labels.provider()),
+            cache_lookups: maker
+                .counter(&table::CACHE_LOOKUPS, labels.lookups())
+                .all_at_zero(),
+            followers: maker.counter(&table::FOLLOWERS, scopes).all_at_zero(),
+        }
+    }
+
+    /// The index of a provider: they are few, so looking at each is the quickest.
+    fn provider(&self, name: &ProviderName) -> Option<usize> {
+        self.providers.iter().position(|known| known == name)
+    }
+
+    pub(super) fn call(&self, method: RpcMethod, code: usize, latency: Duration) {
+        if let Some(series) = self.calls.at([method as usize, code]) {
+            series.record(latency.as_secs_f64());
+        }
+    }
+
+    pub(super) fn vendor_call(
+        &self,
+        provider: &ProviderName,
+        operation: Option<Operation>,
+        status: Option<u16>,
+        latency: Duration,
+    ) {
+        let operation = operation.map_or(Operation::ALL.len(), |it| it as usize);
+        if let Some(provider) = self.provider(provider)
+            && let Some(series) = self
+                .vendor_calls
+                .at([provider, operation, status_index(status)])
+        {
+            series.record(latency.as_secs_f64());
+        }
+    }
+
+    pub(super) fn clock_skew(&self, provider: &ProviderName, seconds: i64) {
+        if let Some(provider) = self.provider(provider)
+            && let Some(series) = self.clock_skew.at([provider])
+        {
+            series.record(seconds);
+        }
+    }
+
+    pub(super) fn result(&self, operation: Operation, provider: &ProviderName, finding: &Finding) {
+        let result = match finding {
+            Finding::Verification { result, .. } => *result as usize,
+            Finding::CardInfo { result, .. } => ResultCode::ALL.len() + *result as usize,
+        };
+        if let Some(provider) = self.provider(provider)
+            && let Some(series) = self.results.at([operation as usize, provider, result])
+        {
+            series.add(1);
+        }
+    }
+
+    pub(super) fn attempt(&self, operation: Operation, attempt: &Attempt) {
+        let Some(provider) = self.provider(&attempt.provider) else {
+            return;
+        };
+        let at = [
+            provider,
+            operation as usize,
+            attempt.outcome as usize,
+            attempt.charge as usize,
+        ];
+        if let Some(series) = self.attempts.at(at) {
+            series.add(1);
+        }
+        if attempt.outcome == AttemptOutcome::OutcomeUnknown
+            && let Some(series) = self.outcome_unknown.at([provider])
+        {
+            series.add(1);
+        }
+        if let Some(misconfigured) = says_misconfigured(attempt.outcome)
+            && let Some(series) = self.misconfigured.at([provider])
+        {
+            series.record(i64::from(misconfigured));
+        }
+    }
+
+    pub(super) fn nonce_reused(&self, provider: &ProviderName) {
+        if let Some(provider) = self.provider(provider)
+            && let Some(series) = self.nonce_reused.at([provider])
+        {
+            series.add(1);
+        }
+    }
+
+    pub(super) fn code_conflict(&self, provider: &ProviderName, operation: Operation) {
+        if let Some(provider) = self.provider(provider)
+            && let Some(series) = self.code_conflicts.at([provider, operation as usize])
+        {
+            series.add(1);
+        }
+    }
+
+    pub(super) fn cache_lookup(&self, tier: Tier, outcome: CacheOutcome) {
+        if let Some(series) = self.cache_lookups.at([tier as usize, outcome as usize]) {
+            series.add(1);
+        }
+    }
+
+    pub(super) fn follower(&self, scope: FlightScope) {
+        if let Some(series) = self.followers.at([scope as usize]) {
+            series.add(1);
+        }
+    }
+}
+
+/// Whether a vendor accepts what it knows us by; `None` where the outcome does not tell.
+const fn says_misconfigured(outcome: AttemptOutcome) -> Option<bool> {
+    match outcome {
+        AttemptOutcome::Misconfigured | AttemptOutcome::OutOfCredit => Some(true),
+        AttemptOutcome::Answered | AttemptOutcome::Refused => Some(false),
+        AttemptOutcome::NotSent
+        | AttemptOutcome::Throttled
+        | AttemptOutcome::BreakerOpen
+        | AttemptOutcome::BudgetSpent
+        | AttemptOutcome::OutcomeUnknown => None,
+    }
+}
+
+/// The index of a status: `none`, the ones that are told apart, then the classes.
+fn status_index(status: Option<u16>) -> usize {
+    let Some(status) = status else { return 0 };
+    let known = STATUSES.iter().position(|known| *known == status);
+    let class = match status / 100 {
+        class @ 1..=5 => usize::from(class - 1),
+        _ => CLASSES.len() - 1,
+    };
+    1 + known.unwrap_or(STATUSES.len() + class)
+}
+
+#[cfg(test)]
+mod tests {
+    use rstest::rstest;
+
+    use super::*;
+
+    fn metrics(providers: &[&str]) -> Metrics {
+        let identity = Identity {
+            version: "9.8.7",
+            bin_data_version: "2026-01",
+            providers: providers
+                .iter()
+                .map(|name| ProviderName::new(name).unwrap())
+                .collect(),
+        };
+        let observed = Observed {
+            cache_entries: Box::new(|| 3),
+            cache_weight_bytes: Box::new(|| 1500),
+        };
+        Metrics::new(identity, observed).unwrap()
+    }
+
+    #[rstest]
+    #[case(None, "none")]
+    #[case(Some(200), "200")]
+    #[case(Some(504), "504")]
+    #[case(Some(101), "1xx")]
+    #[case(Some(299), "2xx")]
+    #[case(Some(418), "4xx")]
+    #[case(Some(599), "5xx")]
+    #[case(Some(0), "other")]
+    #[case(Some(700), "other")]
+    #[case(Some(u16::MAX), "other")]
+    fn statuses_are_a_closed_set(#[case] status: Option<u16>, #[case] value: &str) {
+        let [.., values] = Labels::new(&[]).vendor_calls();
+        assert_eq!(values[status_index(status)], value);
+    }
+
+    #[test]
+    fn every_series_that_can_be_fits_and_no_other_is_made() {
+        let metrics = metrics(&["one", "two"]);
+        let known = ProviderName::new("two").unwrap();
+        let unknown = ProviderName::new("nobody").unwrap();
+        let all_statuses = (0..=999).map(Some).chain([None]);
+        for (status, provider) in all_statuses.flat_map(|it| [(it, &known), (it, &unknown)]) {
+            for operation in Operation::ALL.iter().copied().map(Some).chain([None]) {
+                let time = Duration::from_millis(30);
+                metrics
+                    .instruments
+                    .vendor_call(provider, operation, status, time);
+            }
+        }
+        for code in 0..100 {
+            for method in RpcMethod::ALL {
+                metrics.instruments.call(*method, code, Duration::ZERO);
+            }
+        }
+        let text = metrics.text();
+        let count = |start: &str| text.lines().filter(|line| line.starts_with(start)).count();
+        assert_eq!(count("http_client_request_duration_seconds_count{"), 5 * 32);
+        assert_eq!(count("rpc_server_call_duration_seconds_count{"), 4 * 17);
+        assert!(!text.contains("nobody") && !text.contains("overflow"));
+    }
+
+    #[test]
+    fn nothing_is_added_to_names_and_labels() {
+        let text = metrics(&["one"]).text();
+        assert!(
+            !text.contains("otel_scope") && !text.contains("target_info"),
+            "{text}"
+        );
+        let line = r#"cardproof_build_info{bin_data_version="2026-01",version="9.8.7"} 1"#;
+        assert!(text.lines().any(|it| it == line), "{text}");
+        assert!(text.lines().any(|it| it == "cardproof_cache_entries 3"));
+        assert!(
+            text.lines()
+                .any(|it| it == "cardproof_cache_weight_bytes 1500")
+        );
+    }
+
+    #[test]
+    fn misconfigured_lasts_until_the_vendor_accepts_us_again() {
+        let metrics = metrics(&["one"]);
+        let gauge = || {
+            let text = metrics.text();
+            let line = text.lines().find_map(|it| {
+                it.strip_prefix(r#"cardproof_provider_misconfigured{provider="one"} "#)
+            });
+            line.unwrap().to_owned()
+        };
+        assert_eq!(gauge(), "0");
+        for (outcome, expected) in [
+            (AttemptOutcome::OutOfCredit, "1"),
+            (AttemptOutcome::NotSent, "1"),
+            (AttemptOutcome::Answered, "0"),
+            (AttemptOutcome::OutcomeUnknown, "0"),
+            (AttemptOutcome::Misconfigured, "1"),
+            (AttemptOutcome::Refused, "0"),
+        ] {
+            let attempt = Attempt {
+                provider: ProviderName::new("one").unwrap(),
+                outcome,
+                charge: Charge::NotCharged,
+                latency: Duration::ZERO,
+                error_reason: "",
+            };
+            metrics.instruments.attempt(Operation::VerifyTwo, &attempt);
+            assert_eq!(gauge(), expected, "{outcome:?}");
+        }
+    }
+}

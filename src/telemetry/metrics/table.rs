@@ -1,0 +1,282 @@
+//! Every metric there is, in one table: the instruments are made from it, and so is
+//! `docs/METRICS.md`.
+
+/// What a metric does over time.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Kind {
+    /// Only ever grows, until the process starts anew.
+    Counter,
+    /// Goes up and down.
+    Gauge,
+    /// Counts by size.
+    Histogram,
+}
+
+impl Kind {
+    /// The word that Prometheus has for it.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Counter => "counter",
+            Self::Gauge => "gauge",
+            Self::Histogram => "histogram",
+        }
+    }
+}
+
+/// One metric.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Row {
+    /// The name in OpenTelemetry's spelling.
+    pub name: &'static str,
+    /// What it does over time.
+    pub kind: Kind,
+    /// The unit in UCUM's spelling; in braces where things are counted, empty where there is none.
+    pub unit: &'static str,
+    /// The labels in OpenTelemetry's spelling, with what they may be.
+    pub labels: &'static [(&'static str, &'static str)],
+    /// What it tells, in a sentence; also the help text at `/metrics`.
+    pub meaning: &'static str,
+    /// When to look at it.
+    pub look: &'static str,
+}
+
+impl Row {
+    /// The name as it stands at `/metrics`.
+    #[must_use]
+    pub fn prometheus_name(&self) -> String {
+        let name = self.name.replace('.', "_");
+        let unit = match self.unit {
+            "s" => "_seconds",
+            "By" => "_bytes",
+            _ => "",
+        };
+        let total = if self.kind == Kind::Counter {
+            "_total"
+        } else {
+            ""
+        };
+        format!("{name}{unit}{total}")
+    }
+}
+
+const PROVIDER: (&str, &str) = ("provider", "a name from `[providers]`");
+const OPERATION: (&str, &str) = (
+    "operation",
+    "`verify_two`, `verify_three`, `verify_four`, `card_info`",
+);
+
+/// Calls of this service.
+pub const CALLS: Row = Row {
+    name: "rpc.server.call.duration",
+    kind: Kind::Histogram,
+    unit: "s",
+    labels: &[
+        (
+            "rpc.method",
+            "`bankcard.v1.BankCardService/VerifyBankCard`, `bankcard.v1.BankCardService/QueryCardInfo`, `grpc.health.v1.Health/Check`, or `_OTHER` for every path that is no method",
+        ),
+        (
+            "rpc.response.status_code",
+            "a gRPC code such as `OK` or `DEADLINE_EXCEEDED`; `CANCELLED` where the caller hung up",
+        ),
+    ],
+    meaning: "Calls of the gRPC port and how long their answers took; streams (health Watch, reflection) are not counted.",
+    look: "Rate, errors and latency as callers see them: the first thing to look at.",
+};
+
+/// Calls to vendors, as the network saw them.
+pub const VENDOR_CALLS: Row = Row {
+    name: "http.client.request.duration",
+    kind: Kind::Histogram,
+    unit: "s",
+    labels: &[
+        PROVIDER,
+        (
+            "operation",
+            "as elsewhere, or `probe` for the free check of endpoint and credentials",
+        ),
+        (
+            "http.response.status_code",
+            "a common status, the class of any other (`4xx`), or `none` where no usable reply came",
+        ),
+    ],
+    meaning: "Requests to vendors and how long they took, from the first try to connect to the end of the reply.",
+    look: "A slow vendor, and replies that are no answers. A gRPC provider shows 200 for every reply.",
+};
+
+/// Answers, by what they say.
+pub const RESULTS: Row = Row {
+    name: "cardproof.results",
+    kind: Kind::Counter,
+    unit: "{answer}",
+    labels: &[
+        OPERATION,
+        PROVIDER,
+        (
+            "result",
+            "a `ResultCode`, or a `CardInfoResult` for `card_info`",
+        ),
+    ],
+    meaning: "Answers that were given, from whatever source, by what they say and who said so.",
+    look: "The share of MISMATCH, SERVICE_BUSY and UNKNOWN_PROVIDER_CODE: a jump is a vendor's doing or an attack.",
+};
+
+/// Attempts at vendors, by what came of them.
+pub const ATTEMPTS: Row = Row {
+    name: "cardproof.provider.calls",
+    kind: Kind::Counter,
+    unit: "{call}",
+    labels: &[
+        PROVIDER,
+        OPERATION,
+        ("outcome", "an `AttemptOutcome`"),
+        ("charge", "`CHARGED`, `NOT_CHARGED`, `UNKNOWN`"),
+    ],
+    meaning: "Calls to providers that were begun, by what came of them and whether they were charged.",
+    look: "Money and failures: compare CHARGED and UNKNOWN with the vendor's bill. A provider that was passed over is not counted.",
+};
+
+/// Contradictions inside a vendor's answer.
+pub const CODE_CONFLICTS: Row = Row {
+    name: "cardproof.provider.code_conflicts",
+    kind: Kind::Counter,
+    unit: "{answer}",
+    labels: &[PROVIDER, OPERATION],
+    meaning: "Answers of a vendor whose code and text contradict each other; they were given as UNKNOWN_PROVIDER_CODE.",
+    look: "Above zero: the provider's `code_table` may be the wrong one.",
+};
+
+/// Credentials, settings or credit that a vendor does not accept.
+pub const MISCONFIGURED: Row = Row {
+    name: "cardproof.provider.misconfigured",
+    kind: Kind::Gauge,
+    unit: "",
+    labels: &[PROVIDER],
+    meaning: "1 while the vendor's last word was that it does not accept our credentials, settings, clock or credit.",
+    look: "At 1: nobody but the operator can mend it. The log has the vendor's code.",
+};
+
+/// The difference of two clocks.
+pub const CLOCK_SKEW: Row = Row {
+    name: "cardproof.provider.clock_skew",
+    kind: Kind::Gauge,
+    unit: "s",
+    labels: &[PROVIDER],
+    meaning: "How far the vendor's clock was ahead of ours in its last reply that told the time; absent before the first.",
+    look: "Beyond a minute either way: signatures will be refused. Our clock is the likelier culprit.",
+};
+
+/// Signed requests that a vendor had seen before.
+pub const NONCE_REUSED: Row = Row {
+    name: "cardproof.provider.nonce_reused",
+    kind: Kind::Counter,
+    unit: "{call}",
+    labels: &[PROVIDER],
+    meaning: "Calls that the vendor refused because it had seen the same signed request before.",
+    look: "Above zero: something between here and the vendor sends requests twice, and may pay twice.",
+};
+
+/// Calls that may have run.
+pub const OUTCOME_UNKNOWN: Row = Row {
+    name: "cardproof.outcome_unknown",
+    kind: Kind::Counter,
+    unit: "{call}",
+    labels: &[PROVIDER],
+    meaning: "Calls that left for the vendor and brought no usable answer: they may have run and been charged.",
+    look: "Each may be money without an answer. A rise means timeouts that are too short, or a failing vendor.",
+};
+
+/// Looks into the cache.
+pub const CACHE_LOOKUPS: Row = Row {
+    name: "cardproof.cache.lookups",
+    kind: Kind::Counter,
+    unit: "{lookup}",
+    labels: &[
+        ("tier", "`local`, the memory of this process"),
+        (
+            "outcome",
+            "`hit`, `miss`, or `stale`: an old answer was given because every vendor failed, after a `miss`",
+        ),
+    ],
+    meaning: "Questions that were looked for in the cache, by whether a usable answer was there.",
+    look: "The hit ratio is money saved: `hit / (hit + miss)`.",
+};
+
+/// Answers in the cache.
+pub const CACHE_ENTRIES: Row = Row {
+    name: "cardproof.cache.entries",
+    kind: Kind::Gauge,
+    unit: "{answer}",
+    labels: &[],
+    meaning: "Answers in the memory of this process, about.",
+    look: "Beside the weight: how much one answer takes.",
+};
+
+/// Their size.
+pub const CACHE_WEIGHT: Row = Row {
+    name: "cardproof.cache.weight",
+    kind: Kind::Gauge,
+    unit: "By",
+    labels: &[],
+    meaning: "Bytes that the answers in the memory of this process take, about.",
+    look: "At `cache.capacity_mb` and with a falling hit ratio: the cache is too small.",
+};
+
+/// Callers that shared a call.
+pub const FOLLOWERS: Row = Row {
+    name: "cardproof.flight.followers",
+    kind: Kind::Counter,
+    unit: "{call}",
+    labels: &[("scope", "`local`, within this process")],
+    meaning: "Calls that waited for the same question's call under way instead of paying for one of their own.",
+    look: "A rise means that callers repeat themselves, often after timeouts that are too short.",
+};
+
+/// What runs.
+pub const BUILD: Row = Row {
+    name: "cardproof.build.info",
+    kind: Kind::Gauge,
+    unit: "",
+    labels: &[
+        ("version", "of the program"),
+        ("bin_data_version", "of the embedded BIN table"),
+    ],
+    meaning: "Always 1; its labels tell what runs.",
+    look: "During a roll-out, and to see which replicas lag.",
+};
+
+/// All of them, in the order of the documentation.
+pub const ALL: &[Row] = &[
+    CALLS,
+    VENDOR_CALLS,
+    RESULTS,
+    ATTEMPTS,
+    OUTCOME_UNKNOWN,
+    NONCE_REUSED,
+    CODE_CONFLICTS,
+    MISCONFIGURED,
+    CLOCK_SKEW,
+    CACHE_LOOKUPS,
+    CACHE_ENTRIES,
+    CACHE_WEIGHT,
+    FOLLOWERS,
+    BUILD,
+];
+
+/// Metrics whose part of the service is not there yet, or does not tell yet. This is the one list
+/// of them; a name leaves it when it enters [`ALL`].
+pub const NOT_YET: &[&str] = &[
+    "cardproof_provider_cost_total",
+    "cardproof_breaker_state",
+    "cardproof_budget_spent_ratio",
+    "cardproof_guard_refusals_total",
+    "cardproof_card_testing_suspects",
+    "cardproof_redis_up",
+    "cardproof_redis_degraded_total",
+    "cardproof_ledger_errors_total",
+    "cardproof_redaction_hits_total",
+    "cardproof_config_reloads_total",
+    "cardproof_tls_certificate_expiry_timestamp_seconds",
+    "cardproof_otel_dropped_total",
+];
