@@ -16,3 +16,4 @@ mod net;
 mod promises;
 mod readme;
 mod support;
+mod vendors;
