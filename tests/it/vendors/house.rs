@@ -178,6 +178,14 @@ impl House {
         &self,
         request: VerifyBankCardRequest,
     ) -> Result<VerifyBankCardResponse, Status> {
+        self.verify_with(tonic::Request::new(request)).await
+    }
+
+    /// The same with headers of the caller's own.
+    pub async fn verify_with(
+        &self,
+        request: tonic::Request<VerifyBankCardRequest>,
+    ) -> Result<VerifyBankCardResponse, Status> {
         let answer = self.client.clone().verify_bank_card(request).await;
         answer.map(tonic::Response::into_inner)
     }
