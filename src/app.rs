@@ -1,6 +1,7 @@
 //! The only place that constructs: settings become wired parts, bound sockets, a server that runs
 //! and, at the end, drains.
 
+mod probe;
 mod providers;
 mod status;
 
@@ -14,8 +15,11 @@ use tokio::{
 };
 use tokio_util::sync::CancellationToken;
 
-pub use self::providers::Env;
 use self::status::Status;
+pub use self::{
+    probe::{Probed, probe},
+    providers::Env,
+};
 pub use crate::provider::bin::DATA_VERSION;
 use crate::{
     admin::{self, Admin},

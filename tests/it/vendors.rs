@@ -7,6 +7,7 @@ mod codes_alibaba;
 mod errors;
 mod garbage;
 mod house;
+mod providers;
 mod published;
 mod remote;
 mod settings;

@@ -4,8 +4,7 @@ use std::{
     fs,
     io::{Read, Write},
     net::{SocketAddr, TcpListener, TcpStream},
-    path::PathBuf,
-    process::{Child, Command, Stdio},
+    process::{Child, Command},
     sync::atomic::{AtomicU64, Ordering},
     time::{Duration, Instant},
 };
@@ -18,6 +17,8 @@ use cardproof_emulator::{Emulator, Entry, Operation, Options, Question};
 use tempfile::TempDir;
 use tonic::{Status, transport::Channel};
 use tonic_types::StatusExt;
+
+use crate::support::server::program;
 
 pub const ID_NUMBER: &str = "11010519491231002X";
 pub const PHONE: &str = "13800138000";
@@ -111,19 +112,14 @@ impl House {
         let [grpc, admin] = free_addresses();
         let config = format!(
             "[server]\nlisten = \"{grpc}\"\nadmin_listen = \"{admin}\"\ndrain_delay_ms = 0\n\
-             [breaker]\nenabled = false\n[routes]\n{routes}\n\
+             [breaker]\nenabled = false\n[routes]\nretries_per_second = 0\n{routes}\n\
              [telemetry]\nlog_format = \"json\"\n{providers}"
         );
         fs::write(folder.path().join("cardproof.toml"), config).unwrap();
         let log = fs::File::create(folder.path().join("log")).unwrap();
-        let child = Command::new(env!("CARGO_BIN_EXE_cardproof"))
-            .args(["serve", "--config"])
+        let child = command(&["serve", "--config"])
             .arg(folder.path().join("cardproof.toml"))
-            .env_remove("CARDPROOF_CONFIG")
             .env("RUST_LOG", "trace")
-            .envs(SECRETS)
-            .envs(STS)
-            .stdin(Stdio::null())
             .stdout(log.try_clone().unwrap())
             .stderr(log)
             .spawn()
@@ -152,10 +148,6 @@ impl House {
     /// Everything that was logged so far.
     pub fn log(&self) -> String {
         fs::read_to_string(self.folder.path().join("log")).unwrap()
-    }
-
-    pub fn config_file(&self) -> PathBuf {
-        self.folder.path().join("cardproof.toml")
     }
 
     /// Waits up to some seconds for a line of the log that contains all of this.
@@ -220,6 +212,13 @@ impl Drop for House {
 fn free_addresses() -> [SocketAddr; 2] {
     let sockets = [(); 2].map(|()| TcpListener::bind("127.0.0.1:0").unwrap());
     sockets.map(|socket| socket.local_addr().unwrap())
+}
+
+/// The program with the secrets of these tests in its environment.
+pub fn command(arguments: &[&str]) -> Command {
+    let mut command = program(arguments);
+    command.envs(SECRETS).envs(STS);
+    command
 }
 
 /// An address that refuses connections.
