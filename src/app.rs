@@ -2,6 +2,7 @@
 //! and, at the end, drains.
 
 mod metrics;
+mod probe;
 mod providers;
 mod status;
 
@@ -15,8 +16,11 @@ use tokio::{
 };
 use tokio_util::sync::CancellationToken;
 
-pub use self::providers::Env;
 use self::{metrics::Exposition, status::Status};
+pub use self::{
+    probe::{Probed, probe},
+    providers::Env,
+};
 pub use crate::provider::bin::DATA_VERSION;
 use crate::{
     admin::{self, Admin},

@@ -4,6 +4,7 @@
 //! numbers and phones are never taken from arguments, and never shown again, not even in a
 //! complaint about them.
 
+mod admin_client;
 mod answer_view;
 mod card_info;
 mod check_config;
@@ -15,6 +16,7 @@ mod ledger;
 mod meaning;
 mod output;
 mod prompt;
+mod providers;
 mod question;
 mod serve;
 mod span;
@@ -95,6 +97,8 @@ enum Command {
     Healthcheck(healthcheck::Arguments),
     /// Add up what was asked of vendors and what it cost
     Ledger(ledger::Arguments),
+    /// Show what each provider can do and how it is, or check credentials with free calls
+    Providers(providers::Arguments),
     /// Print a completion script for a shell
     Completions(completions::Arguments),
 }
@@ -142,6 +146,7 @@ pub fn run(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
         Command::CheckConfig => check_config::run(&source),
         Command::Healthcheck(arguments) => healthcheck::run(&arguments, &source),
         Command::Ledger(arguments) => ledger::run(&arguments),
+        Command::Providers(arguments) => providers::run(&arguments, &source),
         Command::Completions(arguments) => completions::run(&arguments, Cli::command()),
     }
 }

@@ -3,7 +3,7 @@
 use std::{sync::Arc, time::Instant};
 
 use jiff::Timestamp;
-use serde_json::{Value, json};
+use serde_json::{Map, Value, json};
 
 use crate::{
     admin::StatusSource,
@@ -11,7 +11,7 @@ use crate::{
     grpc::server::ServerGauges,
     health::HealthSwitch,
     provider::bin::DATA_VERSION,
-    service::{Service, lane::Lane},
+    service::{Service, breaker::State, lane::Lane},
 };
 
 /// Everything that `/status` is made from.
@@ -61,7 +61,7 @@ impl StatusSource for Status {
                     .map(|lane| lane.name().as_str().to_owned())
                     .collect();
                 (operation.as_str().to_owned(), json!(names))
-            }).collect::<serde_json::Map<_, _>>(),
+            }).collect::<Map<_, _>>(),
             "providers": self.service.lanes().map(provider).collect::<Vec<_>>(),
         })
     }
@@ -74,10 +74,51 @@ fn provider(lane: &Arc<Lane>) -> Value {
         .filter(|operation| capabilities.can(**operation))
         .map(|operation| operation.as_str())
         .collect();
+    let breaker = |operation: &Operation| {
+        let state = match lane.breaker_state(*operation) {
+            State::Closed => "closed",
+            State::HalfOpen => "half_open",
+            State::Open => "open",
+        };
+        (operation.as_str().to_owned(), json!(state))
+    };
     json!({
         "name": lane.name().as_str(),
         "embedded": lane.is_embedded(),
         "maintenance": lane.in_maintenance(),
         "operations": operations,
+        "requests_per_second": lane.requests_per_second(),
+        "concurrent": lane.concurrent(),
+        "price": price(lane),
+        "breaker": Operation::ALL
+            .iter()
+            .filter(|operation| capabilities.can(**operation))
+            .map(breaker)
+            .collect::<Map<_, _>>(),
+        // kind and time, never a text of the vendor
+        "last_error": lane.last_error().map(|error| json!({
+            "reason": error.kind.as_str(),
+            "at": error.at.to_string(),
+        })),
+        "skipped": lane.skipped().map(|(outcome, left)| json!({
+            "reason": outcome.as_str(),
+            "for_seconds": left.as_secs_f64().ceil(),
+        })),
     })
+}
+
+/// What charged calls cost, by operation, in millionths of the currency.
+fn price(lane: &Lane) -> Value {
+    let priced = Operation::ALL
+        .iter()
+        .filter_map(|operation| Some((operation, lane.price(*operation)?)));
+    let micros: Map<_, _> = priced
+        .clone()
+        .map(|(operation, money)| (operation.as_str().to_owned(), json!(money.micros)))
+        .collect();
+    let currency = priced.map(|(_, money)| money.currency.as_str()).next();
+    currency.map_or(
+        Value::Null,
+        |currency| json!({ "currency": currency, "micros": micros }),
+    )
 }

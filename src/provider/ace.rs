@@ -11,4 +11,4 @@ mod config;
 mod sign;
 mod wire;
 
-pub use client::Ace;
+pub use client::{Ace, Said, read_reply};

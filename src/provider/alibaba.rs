@@ -10,4 +10,4 @@ mod config;
 pub mod sign;
 mod wire;
 
-pub use client::Alibaba;
+pub use client::{Alibaba, read_reply};

@@ -9,6 +9,7 @@ use std::{
     time::Duration,
 };
 
+use jiff::Timestamp;
 use parking_lot::Mutex;
 use tokio::{
     sync::{OwnedSemaphorePermit, Semaphore},
@@ -42,6 +43,18 @@ pub struct Lane {
     skip: Mutex<Option<Skip>>,
     budget: Budget,
     gates: Vec<Gate>,
+    requests_per_second: Option<u32>,
+    concurrent: u32,
+    last_error: Mutex<Option<LastError>>,
+}
+
+/// The last call that brought no answer: its kind and time, and nothing that the vendor said.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct LastError {
+    /// What is known about the request.
+    pub kind: ProviderErrorKind,
+    /// When.
+    pub at: Timestamp,
 }
 
 /// What is kept for each operation of a provider.
@@ -125,6 +138,9 @@ impl Lane {
             maintenance: AtomicBool::new(settings.maintenance),
             slots: Arc::new(Semaphore::new(settings.concurrent as usize)),
             skip: Mutex::new(None),
+            requests_per_second: settings.requests_per_second,
+            concurrent: settings.concurrent,
+            last_error: Mutex::new(None),
         }
     }
 
@@ -161,6 +177,33 @@ impl Lane {
     /// Takes the provider out of every route, or puts it back.
     pub fn set_maintenance(&self, maintenance: bool) {
         self.maintenance.store(maintenance, Ordering::Relaxed);
+    }
+
+    /// The vendor's limit of calls per second for one operation, over all replicas; `None`:
+    /// unlimited.
+    #[must_use]
+    pub const fn requests_per_second(&self) -> Option<u32> {
+        self.requests_per_second
+    }
+
+    /// How many calls may be under way at once.
+    #[must_use]
+    pub const fn concurrent(&self) -> u32 {
+        self.concurrent
+    }
+
+    /// The last call that brought no answer.
+    #[must_use]
+    pub fn last_error(&self) -> Option<LastError> {
+        *self.last_error.lock()
+    }
+
+    /// Why and for how long the provider is passed over, if it is.
+    #[must_use]
+    pub fn skipped(&self) -> Option<(AttemptOutcome, Duration)> {
+        let skip = (*self.skip.lock())?;
+        let left = skip.until.saturating_duration_since(Instant::now());
+        (!left.is_zero()).then_some((skip.outcome, left))
     }
 
     /// What may be spent on the provider in a day.
@@ -253,6 +296,8 @@ impl Lane {
 
     /// Learns from a call that brought no answer.
     pub fn learn(&self, kind: ProviderErrorKind) {
+        let at = Timestamp::now();
+        *self.last_error.lock() = Some(LastError { kind, at });
         // the sandbox plays a misconfigured vendor for one number; that says nothing about itself
         if kind.skips_provider() && !self.is_embedded() {
             *self.skip.lock() = Some(Skip {

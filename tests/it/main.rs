@@ -19,3 +19,4 @@ mod net;
 mod promises;
 mod readme;
 mod support;
+mod vendors;

@@ -7,7 +7,7 @@ use jiff::Timestamp;
 use parking_lot::Mutex;
 
 use super::{
-    codes::{self, Reading},
+    codes,
     config::{self, CertTypes},
     sign,
     wire::{self, ErrorBody, Reply, ResultBody},
@@ -15,8 +15,8 @@ use super::{
 use crate::{
     config::providers::{AceCodeTable, AceSettings, VendorSettings},
     domain::{
-        Answer, CardFacts, CardInquiry, Factors, Finding, Operation, ProviderMessage, ProviderName,
-        Question, VendorToken, Verification, vendor_text::bank_name,
+        Answer, CardFacts, CardInfoResult, CardInquiry, Charge, Factors, Finding, Operation,
+        ProviderMessage, ProviderName, Question, VendorToken, Verification, vendor_text::bank_name,
     },
     provider::{
         CallContext, Capabilities, Provider, ProviderError, ProviderErrorKind,
@@ -99,48 +99,69 @@ impl Ace {
         }
     }
 
-    fn verification_answer(
-        &self,
-        question: &Question,
-        reply: &HttpReply,
-    ) -> Result<Answer, ProviderError> {
-        let json = Json::object(&reply.body);
-        let body = result_of(question, reply, json.as_ref())?;
-        let operation = question.operation();
-        let Reading {
-            result,
-            certainty,
-            charge,
-            conflict,
-        } = codes::verification(self.code_table, operation, &body.code, body.description);
-        self.note_conflict(operation, conflict);
-        let finding = Finding::Verification { result, certainty };
-        Ok(answer(question, &body, finding, charge))
+    fn read(&self, question: &Question, reply: &HttpReply) -> Result<Answer, ProviderError> {
+        let said = read_reply(reply, question, self.code_table, Timestamp::now())?;
+        self.note_conflict(question.operation(), said.conflict);
+        Ok(said.answer)
     }
+}
 
-    fn card_info_answer(
-        &self,
-        question: &Question,
-        reply: &HttpReply,
-    ) -> Result<Answer, ProviderError> {
-        let json = Json::object(&reply.body);
-        let body = result_of(question, reply, json.as_ref())?;
-        let reading = codes::card_info(&body.code, body.description);
-        self.note_conflict(Operation::CardInfo, reading.conflict);
-        let facts = match reading.result {
-            crate::domain::CardInfoResult::Found => CardFacts {
-                bank_name: bank_name(body.account_bank, question).into(),
-                card_type: body.account_type,
-                ..CardFacts::default()
-            },
-            _ => CardFacts::default(),
-        };
-        let finding = Finding::CardInfo {
-            result: reading.result,
-            facts,
-        };
-        Ok(answer(question, &body, finding, reading.charge))
-    }
+/// An answer, and whether its own text contradicts it.
+#[derive(Debug)]
+pub struct Said {
+    /// The answer.
+    pub answer: Answer,
+    /// The known code that the vendor's text contradicts, where it does.
+    pub conflict: Option<&'static str>,
+}
+
+/// Reads a reply. Pure.
+///
+/// # Errors
+/// When it holds no answer.
+pub fn read_reply(
+    reply: &HttpReply,
+    question: &Question,
+    table: AceCodeTable,
+    now: Timestamp,
+) -> Result<Said, ProviderError> {
+    let json = Json::object(&reply.body);
+    let body = result_of(question, reply, json.as_ref())?;
+    let (finding, charge, conflict) = match question.operation() {
+        Operation::CardInfo => card_info(question, &body),
+        operation => {
+            let reading = codes::verification(table, operation, &body.code, body.description);
+            let finding = Finding::Verification {
+                result: reading.result,
+                certainty: reading.certainty,
+            };
+            (finding, reading.charge, reading.conflict)
+        }
+    };
+    Ok(Said {
+        answer: answer(question, &body, finding, charge, now),
+        conflict,
+    })
+}
+
+fn card_info(
+    question: &Question,
+    body: &ResultBody<'_>,
+) -> (Finding, Charge, Option<&'static str>) {
+    let reading = codes::card_info(&body.code, body.description);
+    let facts = match reading.result {
+        CardInfoResult::Found => CardFacts {
+            bank_name: bank_name(body.account_bank, question).into(),
+            card_type: body.account_type,
+            ..CardFacts::default()
+        },
+        _ => CardFacts::default(),
+    };
+    let finding = Finding::CardInfo {
+        result: reading.result,
+        facts,
+    };
+    (finding, reading.charge, reading.conflict)
 }
 
 #[async_trait]
@@ -178,7 +199,7 @@ impl Provider for Ace {
         };
         let body = wire::verification_body(question, cert_type);
         let reply = self.post(question.factors().into(), body, context).await?;
-        self.verification_answer(&Question::Verify(question.clone()), &reply)
+        self.read(&Question::Verify(question.clone()), &reply)
     }
 
     async fn card_info(
@@ -191,7 +212,7 @@ impl Provider for Ace {
         };
         let body = wire::card_info_body(card.expose());
         let reply = self.post(Operation::CardInfo, body, context).await?;
-        self.card_info_answer(&Question::CardInfo(question.clone()), &reply)
+        self.read(&Question::CardInfo(question.clone()), &reply)
     }
 }
 
@@ -232,7 +253,8 @@ fn answer(
     question: &Question,
     body: &ResultBody<'_>,
     finding: Finding,
-    charge: crate::domain::Charge,
+    charge: Charge,
+    answered_at: Timestamp,
 ) -> Answer {
     Answer {
         finding,
@@ -240,7 +262,7 @@ fn answer(
         provider_code: VendorToken::screened(&body.code, question),
         provider_message: ProviderMessage::screened(body.description, question, wording_of),
         provider_request_id: VendorToken::screened(body.trace_id, question),
-        answered_at: Timestamp::now(),
+        answered_at,
     }
 }
 

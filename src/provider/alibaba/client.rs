@@ -133,40 +133,6 @@ impl Alibaba {
         headers
     }
 
-    fn answer(&self, question: &Question, reply: &HttpReply) -> Result<Answer, ProviderError> {
-        let json = Json::object(&reply.body);
-        match wire::read(reply, json.as_ref()) {
-            Reply::Success {
-                request_id,
-                result: Some(result),
-            } => Ok(answer(question, &result, request_id)),
-            Reply::Error { code, request_id } => {
-                let code = code.as_deref();
-                match codes::error_class(self.product, code, reply.status) {
-                    ErrorClass::AttemptsExceeded => {
-                        Ok(attempts_exceeded(question, code, request_id))
-                    }
-                    ErrorClass::Error(kind) => {
-                        let mut error = error_of(reply, kind, "the vendor replied with an error");
-                        let code = code.unwrap_or_default();
-                        error.provider_code = VendorToken::screened(code, question);
-                        error.provider_request_id = VendorToken::screened(request_id, question);
-                        Err(error)
-                    }
-                }
-            }
-            Reply::Success {
-                request_id,
-                result: None,
-            } => {
-                let mut error = unusable(reply);
-                error.provider_request_id = VendorToken::screened(request_id, question);
-                Err(error)
-            }
-            Reply::Unusable => Err(unusable(reply)),
-        }
-    }
-
     /// The probe names no card, so nothing of it could come back.
     fn probed(&self, reply: &HttpReply) -> Result<Probe, ProviderError> {
         let json = Json::object(&reply.body);
@@ -226,7 +192,8 @@ impl Provider for Alibaba {
         let operation = Some(question.factors().into());
         let action = config::action(self.product);
         let reply = self.post(operation, action, query, context).await?;
-        self.answer(&Question::Verify(question.clone()), &reply)
+        let question = Question::Verify(question.clone());
+        read_reply(&reply, &question, self.product, Timestamp::now())
     }
 
     async fn card_info(
@@ -264,7 +231,55 @@ impl AttemptStamp {
     }
 }
 
-fn answer(question: &Question, result: &ResultObject<'_>, request_id: &str) -> Answer {
+/// Reads a reply to a verification. Pure.
+///
+/// # Errors
+/// When it holds no answer.
+pub fn read_reply(
+    reply: &HttpReply,
+    question: &Question,
+    product: AlibabaProduct,
+    now: Timestamp,
+) -> Result<Answer, ProviderError> {
+    let json = Json::object(&reply.body);
+    match wire::read(reply, json.as_ref()) {
+        Reply::Success {
+            request_id,
+            result: Some(result),
+        } => Ok(answer(question, &result, request_id, now)),
+        Reply::Error { code, request_id } => {
+            let code = code.as_deref();
+            match codes::error_class(product, code, reply.status) {
+                ErrorClass::AttemptsExceeded => {
+                    Ok(attempts_exceeded(question, code, request_id, now))
+                }
+                ErrorClass::Error(kind) => {
+                    let mut error = error_of(reply, kind, "the vendor replied with an error");
+                    let code = code.unwrap_or_default();
+                    error.provider_code = VendorToken::screened(code, question);
+                    error.provider_request_id = VendorToken::screened(request_id, question);
+                    Err(error)
+                }
+            }
+        }
+        Reply::Success {
+            request_id,
+            result: None,
+        } => {
+            let mut error = unusable(reply);
+            error.provider_request_id = VendorToken::screened(request_id, question);
+            Err(error)
+        }
+        Reply::Unusable => Err(unusable(reply)),
+    }
+}
+
+fn answer(
+    question: &Question,
+    result: &ResultObject<'_>,
+    request_id: &str,
+    answered_at: Timestamp,
+) -> Answer {
     let (code, charge) = codes::verification(result.biz_code, result.sub_code);
     Answer {
         finding: Finding::verified(code),
@@ -272,11 +287,16 @@ fn answer(question: &Question, result: &ResultObject<'_>, request_id: &str) -> A
         provider_code: VendorToken::screened(result.sub_code.unwrap_or(result.biz_code), question),
         provider_message: ProviderMessage::None,
         provider_request_id: VendorToken::screened(request_id, question),
-        answered_at: Timestamp::now(),
+        answered_at,
     }
 }
 
-fn attempts_exceeded(question: &Question, code: Option<&str>, request_id: &str) -> Answer {
+fn attempts_exceeded(
+    question: &Question,
+    code: Option<&str>,
+    request_id: &str,
+    answered_at: Timestamp,
+) -> Answer {
     Answer {
         finding: Finding::verified(ResultCode::AttemptsExceeded),
         charge: Charge::NotCharged,
@@ -284,7 +304,7 @@ fn attempts_exceeded(question: &Question, code: Option<&str>, request_id: &str) 
         provider_code: VendorToken::screened(code.unwrap_or_default(), question),
         provider_message: ProviderMessage::None,
         provider_request_id: VendorToken::screened(request_id, question),
-        answered_at: Timestamp::now(),
+        answered_at,
     }
 }
 

@@ -35,7 +35,7 @@ fn ace() -> Ace {
 
 fn verified(status: u16, body: impl AsRef<[u8]>) -> Result<Answer, ProviderError> {
     let question = Question::Verify(question(Factors::Four));
-    ace().verification_answer(&question, &reply(status, body))
+    ace().read(&question, &reply(status, body))
 }
 
 fn looked_up(body: &Value) -> Answer {
@@ -43,7 +43,7 @@ fn looked_up(body: &Value) -> Answer {
         card: CardRef::parse(CARD).unwrap(),
     });
     ace()
-        .card_info_answer(&question, &reply(200, body.to_string()))
+        .read(&question, &reply(200, body.to_string()))
         .unwrap()
 }
 
@@ -324,8 +324,7 @@ fn a_conflict_is_told_once_for_each_operation_and_code() {
     let body = r#"{"result":"-7","description":"此卡已挂失"}"#;
     for factors in [Factors::Two, Factors::Two, Factors::Three] {
         let question = Question::Verify(question(factors));
-        ace.verification_answer(&question, &reply(200, body))
-            .unwrap();
+        ace.read(&question, &reply(200, body)).unwrap();
     }
     let told = ace.conflicts_told.lock();
     let expected = [(Operation::VerifyTwo, "-7"), (Operation::VerifyThree, "-7")];
