@@ -10,7 +10,7 @@ help: ## this list
 	@printf 'cardproof: the commands of this repository\n\n'
 	@awk 'BEGIN { FS = ":.*## " } \
 	    /^##@ / { printf "\n%s\n", substr($$0, 5) } \
-	    /^[a-z-]+:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST))
+	    /^[a-z-]+:.*## / { printf "  make %-11s %s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST))
 	@printf '\nTools are installed once into $$CARDPROOF_TOOLS (else the user'"'"'s cache folder); scripts/tool --list names them.\n'
 
 ##@ Use it
@@ -21,6 +21,11 @@ run: ## serve on 127.0.0.1:50051, release build, embedded providers only
 .PHONY: emulator
 emulator: ## play the three vendors on loopback
 	cargo run --locked --package cardproof-emulator
+
+.PHONY: descriptors
+descriptors: ## the protocol files as one descriptor set, dist/bankcard.v1.binpb
+	@mkdir -p dist
+	scripts/tool buf build proto --output dist/bankcard.v1.binpb
 
 ##@ Prove it
 .PHONY: test
