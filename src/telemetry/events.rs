@@ -1,6 +1,9 @@
 //! One function per event: what is logged and what is counted stands together.
 
-use std::time::Duration;
+use std::{
+    sync::atomic::{AtomicBool, Ordering::Relaxed},
+    time::Duration,
+};
 
 use super::metrics;
 use crate::domain::{
@@ -191,6 +194,20 @@ pub fn flight_followed(scope: FlightScope) {
     metrics::with(|count| count.follower(scope));
 }
 
+/// From this latency on an answered call is worth a line.
+const SLOW: Duration = Duration::from_secs(1);
+/// Whether calls without an answer, and slow ones, are logged.
+static LOG_PROBLEMS: AtomicBool = AtomicBool::new(true);
+/// Whether every answered call is logged.
+static LOG_ANSWERS: AtomicBool = AtomicBool::new(false);
+
+/// Chooses which calls are logged from now on: those without an answer and slow ones, and all that
+/// are answered.
+pub fn choose_logged_calls(problems: bool, answers: bool) {
+    LOG_PROBLEMS.store(problems, Relaxed);
+    LOG_ANSWERS.store(answers, Relaxed);
+}
+
 /// A call was answered.
 pub fn answered(
     method: &'static str,
@@ -201,22 +218,27 @@ pub fn answered(
     charge: Charge,
     latency: Duration,
 ) {
-    tracing::debug!(
-        method,
-        operation = operation.as_str(),
-        provider = provider.as_str(),
-        result = finding.result_name(),
-        source = source.as_str(),
-        charge = charge.as_str(),
-        latency_ms = millis(latency),
-        "answered"
-    );
+    let slow = latency >= SLOW && LOG_PROBLEMS.load(Relaxed);
+    if slow || LOG_ANSWERS.load(Relaxed) {
+        tracing::info!(
+            method,
+            operation = operation.as_str(),
+            provider = provider.as_str(),
+            result = finding.result_name(),
+            source = source.as_str(),
+            charge = charge.as_str(),
+            latency_ms = millis(latency),
+            "answered"
+        );
+    }
     metrics::with(|count| count.result(operation, provider, finding));
 }
 
 /// A call got no answer.
 pub fn denied(method: &'static str, reason: &'static str, latency: Duration) {
-    tracing::info!(method, reason, latency_ms = millis(latency), "no answer");
+    if LOG_PROBLEMS.load(Relaxed) {
+        tracing::info!(method, reason, latency_ms = millis(latency), "no answer");
+    }
 }
 
 fn millis(latency: Duration) -> u64 {

@@ -17,7 +17,7 @@ use super::{
     format::{JsonLine, UtcMillis},
     panics,
 };
-use crate::config::{LogFormat, LogLevel, TelemetrySettings};
+use crate::config::{LogFormat, LogLevel, LogRequests, TelemetrySettings};
 
 type Reload = reload::Handle<Targets, Registry>;
 
@@ -62,6 +62,12 @@ pub fn init(
     rust_log: Option<&str>,
 ) -> Result<Guard, SetGlobalDefaultError> {
     panics::log_place_only();
+    let (problems, answers) = match settings.log_requests {
+        LogRequests::None => (false, false),
+        LogRequests::Problems => (true, false),
+        LogRequests::All => (true, true),
+    };
+    super::events::choose_logged_calls(problems, answers);
     let is_terminal = io::stdout().is_terminal();
     let parsed = rust_log.unwrap_or_default().parse::<Raised>();
     let complaint = parsed.as_ref().err().copied();

@@ -13,6 +13,7 @@ mod answers;
 mod architecture;
 mod canary;
 mod cli;
+mod logged_calls;
 mod metrics;
 mod money;
 mod net;
