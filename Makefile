@@ -41,9 +41,11 @@ audit: ## security advisories about the dependencies (needs the advisory databas
 	@scripts/audit
 
 .PHONY: bench
-bench: ## start time, idle memory and size of the release binary against their bars
+bench: ## start time, memory, size, signing and the cost of a vendor call against their bars
 	cargo build --release --locked
 	@scripts/bench
+	cargo bench --locked --bench sign
+	cargo bench --locked --bench vendor_call
 
 ##@ Keep it tidy
 .PHONY: fmt

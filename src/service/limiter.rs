@@ -72,7 +72,13 @@ impl Limiter {
     /// # Errors
     /// When none is free.
     pub fn try_acquire(&self, now: Instant) -> Result<(), NotBefore> {
-        self.book(now, Duration::ZERO).map(|_| ())
+        if self.limit.is_none() {
+            return Ok(());
+        }
+        let mut places = self.places.lock();
+        // somebody who read the clock later may have been here earlier; that is nothing to wait for
+        let now = now.max(Instant::now());
+        self.book_in(&mut places, now, Duration::ZERO).map(|_| ())
     }
 
     /// Takes the next free place and waits for it.
@@ -80,7 +86,7 @@ impl Limiter {
     /// # Errors
     /// At once, when no place gets free within `patience`.
     pub async fn acquire_within(&self, patience: Duration) -> Result<(), NotBefore> {
-        let place = self.book(Instant::now(), patience)?;
+        let place = self.book(patience)?;
         tokio::time::sleep_until(place).await;
         Ok(())
     }
@@ -95,12 +101,21 @@ impl Limiter {
             .map_or(self.window, |place| place.duration_since(now))
     }
 
-    fn book(&self, now: Instant, patience: Duration) -> Result<Instant, NotBefore> {
+    fn book(&self, patience: Duration) -> Result<Instant, NotBefore> {
+        let mut places = self.places.lock();
+        self.book_in(&mut places, Instant::now(), patience)
+    }
+
+    fn book_in(
+        &self,
+        places: &mut VecDeque<Instant>,
+        now: Instant,
+        patience: Duration,
+    ) -> Result<Instant, NotBefore> {
         let Some(limit) = self.limit_now() else {
             return Ok(now);
         };
-        let mut places = self.places.lock();
-        let Some(place) = self.next_place(&places, limit, now) else {
+        let Some(place) = self.next_place(places, limit, now) else {
             return Err(NotBefore(self.window));
         };
         let wait = place.duration_since(now);
@@ -147,6 +162,16 @@ mod tests {
     use rstest::rstest;
 
     use super::*;
+
+    /// Two threads read the clock and then take their places in the other order.
+    #[tokio::test(start_paused = true)]
+    async fn a_clock_that_was_read_earlier_is_no_reason_to_wait() {
+        let limiter = Limiter::of_vendor(Some(100));
+        let earlier = Instant::now();
+        tokio::time::advance(Duration::from_millis(1)).await;
+        limiter.try_acquire(Instant::now()).unwrap();
+        limiter.try_acquire(earlier).unwrap();
+    }
 
     fn millis(number: u64) -> Duration {
         Duration::from_millis(number)
@@ -280,7 +305,10 @@ mod tests {
                     .map_or(now, |at| sent[at] + SECOND)
                     .max(now)
                     .max(sent.last().copied().unwrap_or(now));
-                let booked = limiter.book(now, millis(patience_ms));
+                let booked = {
+                    let mut places = limiter.places.lock();
+                    limiter.book_in(&mut places, now, millis(patience_ms))
+                };
                 if free_at <= now + millis(patience_ms) {
                     prop_assert_eq!(booked, Ok(free_at));
                     sent.push(free_at);

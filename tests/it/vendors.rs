@@ -4,6 +4,7 @@
 mod codes;
 mod codes_ace;
 mod codes_alibaba;
+mod conformance;
 mod errors;
 mod garbage;
 mod house;
