@@ -77,7 +77,7 @@
 {{- fail "grpcRoute.enabled needs grpcRoute.parentRefs: the Gateway that the route belongs to" }}
 {{- end }}
 {{- range $name, $entry := .Values.secrets }}
-{{- if and $entry (eq (empty $entry.existingSecret) (empty $entry.externalSecret)) }}
+{{- if and (not (kindIs "invalid" $entry)) (eq (empty $entry.existingSecret) (empty $entry.externalSecret)) }}
 {{- fail (printf "secrets.%s needs exactly one of existingSecret and externalSecret" $name) }}
 {{- end }}
 {{- end }}
