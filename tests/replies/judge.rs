@@ -247,7 +247,7 @@ fn alibaba_matches(top: &Members) -> bool {
         .all(|name| top.count_in_any_case(name) <= 1);
     let success = matches!(
         top.one("Code"),
-        Some(Tree::Text(code)) if code == "200" || code.to_ascii_lowercase() == "success"
+        Some(Tree::Text(code)) if code == "200" || code.eq_ignore_ascii_case("success")
     );
     let Some(Tree::Object(result)) = top.one("ResultObject") else {
         return false;

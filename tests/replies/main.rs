@@ -5,6 +5,8 @@
 
 #![allow(
     missing_docs,
+    clippy::expect_used,
+    clippy::panic,
     clippy::unwrap_used,
     clippy::print_stdout,
     clippy::cast_possible_truncation,
