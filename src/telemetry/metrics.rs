@@ -17,7 +17,7 @@
 //!    combinations are few and zero means something.
 //! 3. Here: a method of `Instruments` that finds the indices and adds, records or sets. A value
 //!    that is known elsewhere and only read when somebody looks is a field of [`Observed`] instead.
-//! 4. `events.rs`: call that method in the function of the event, through [`with`].
+//! 4. `events.rs`: call that method in the function of the event, through `with`.
 //! 5. `cargo run --example generate-docs -- --write`, and a line in the table of
 //!    `tests/it/metrics.rs`, written by hand.
 
