@@ -12,6 +12,7 @@ use tokio::time::Instant;
 use super::{
     ask::Ask,
     attempt::{self, CardTags, Safeguards, Stopped},
+    day::next_midnight,
     denial::{Denial, Refusal},
     flight::Flight,
     lane::{Lane, Obstacle, Permit},
@@ -372,10 +373,18 @@ impl<'a> Journey<'a> {
             Reason::ProvidersUnavailable
         };
         let mut refusal = Refusal::new(reason);
-        if matches!(reason, Reason::ProvidersUnavailable | Reason::Overloaded) {
-            let wait = self.last_error.as_ref().and_then(|error| error.retry_after);
-            refusal.retry_after = Some(wait.unwrap_or(RETRY_AFTER));
-        }
+        refusal.retry_after = match reason {
+            Reason::ProvidersUnavailable | Reason::Overloaded => {
+                let wait = self.last_error.as_ref().and_then(|error| error.retry_after);
+                Some(wait.unwrap_or(RETRY_AFTER))
+            }
+            Reason::ProviderBudgetSpent => {
+                let now = self.safeguards.guard.clock().now();
+                // always ahead, so the difference is no negative time
+                next_midnight(now).duration_since(now).try_into().ok()
+            }
+            _ => None,
+        };
         refusal.providers = self
             .attempts
             .iter()

@@ -113,7 +113,7 @@ fn finish(watch: &mut Watch, name: &str, mut server: Server) {
     server.signal("TERM");
     assert_eq!(server.wait().code(), Some(0), "{}", server.stderr.text());
     let (log, errors) = (server.stdout.text(), server.stderr.text());
-    watch.see(&format!("{name} log"), Sink::Stdout, &log);
+    watch.log(&format!("{name} log"), &log);
     watch.see(&format!("{name} standard error"), Sink::Stderr, &errors);
 }
 
@@ -128,6 +128,7 @@ async fn nothing_personal_and_no_secret_comes_out_anywhere() {
     for loud in ["\"answered\"", "\"vendor call ended\""] {
         assert!(watch.heard(Sink::Stdout, loud), "the log is not loud");
     }
+    assert!(watch.heard(Sink::Ledger, "\"intent\""), "no ledger");
     let leaks = watch.leaks();
     // one line for each place: a value that came out raw is found by several spellings
     let shown: BTreeMap<_, _> = leaks

@@ -1,7 +1,7 @@
 //! Every reason of the vocabulary: either it is provoked here, or it is written down why nothing
 //! can provoke it yet.
 
-use std::collections::BTreeSet;
+use std::{collections::BTreeSet, time::Duration};
 
 use cardproof::{
     domain::{InvalidInput, Reason},
@@ -12,7 +12,10 @@ use cardproof::{
 use tonic::{Code, Status};
 
 use super::{MATCHING, NEVER_ANSWERED, Refused, SLOW, card_info, verify};
-use crate::support::server::Server;
+use crate::support::{
+    server::Server,
+    vendor::{HttpVendor, json_reply},
+};
 
 /// What a caller can meet today, with the code that belongs to it.
 const REACHABLE: &[(&str, Code)] = &[
@@ -34,15 +37,15 @@ const REACHABLE: &[(&str, Code)] = &[
     ("PROVIDER_MISCONFIGURED", Code::FailedPrecondition),
     ("PROVIDER_REFUSED", Code::FailedPrecondition),
     ("NOT_CACHED", Code::NotFound),
+    ("REQUEST_ID_REUSED", Code::InvalidArgument),
+    ("REQUEST_IDS_EXHAUSTED", Code::ResourceExhausted),
+    ("CARD_ATTEMPTS_EXCEEDED", Code::ResourceExhausted),
+    ("PROVIDER_BUDGET_SPENT", Code::ResourceExhausted),
+    ("LEDGER_UNAVAILABLE", Code::Unavailable),
 ];
 
 /// What nothing can provoke from outside, and why.
 const OUT_OF_REACH: &[(&str, &str)] = &[
-    ("REQUEST_ID_REUSED", "request ids are not remembered yet"),
-    (
-        "REQUEST_IDS_EXHAUSTED",
-        "request ids are not remembered yet",
-    ),
     ("CREDENTIALS_MISSING", "there is no authentication yet"),
     ("CREDENTIALS_INVALID", "there is no authentication yet"),
     (
@@ -61,14 +64,11 @@ const OUT_OF_REACH: &[(&str, &str)] = &[
         "CALLER_RATE_LIMITED",
         "everybody is one caller, without limits",
     ),
-    ("CALLER_BUDGET_SPENT", "budgets are not kept yet"),
-    ("PROVIDER_BUDGET_SPENT", "budgets are not kept yet"),
     (
-        "CARD_ATTEMPTS_EXCEEDED",
-        "attempts of a card are not counted yet",
+        "CALLER_BUDGET_SPENT",
+        "everybody is one caller, without a budget",
     ),
     ("SHARED_STATE_UNAVAILABLE", "there is no shared state yet"),
-    ("LEDGER_UNAVAILABLE", "there is no ledger yet"),
     (
         "DRAINING",
         "a server that drains serves until it accepts nothing any more",
@@ -162,8 +162,72 @@ async fn provoked(server: &Server, reason: &str) -> Status {
             verified(&Server::start(hasty), verify(SLOW)).await
         }
         "OVERLOADED" => overloaded().await,
+        "REQUEST_ID_REUSED" => second_id(server, "6f9619ff-8b86-4d01-b42d-00cf4fc964ff").await,
+        "REQUEST_IDS_EXHAUSTED" => {
+            let forgetful = "[idempotency]\nmax_entries_per_caller = 1\n";
+            second_id(
+                &Server::start(forgetful),
+                "0b9619ff-8b86-4d01-b42d-00cf4fc964ff",
+            )
+            .await
+        }
+        "CARD_ATTEMPTS_EXCEEDED" => second_paid("[guard]\nmax_calls = 1\n", "").await,
+        "PROVIDER_BUDGET_SPENT" => {
+            let spent = "daily_budget = { currency = \"CNY\", amount = 0.3 }\n\
+                         price = { currency = \"CNY\", two = 0.2 }\n";
+            second_paid("", spent).await
+        }
+        "LEDGER_UNAVAILABLE" => {
+            // a disk that takes nothing
+            let full = "[telemetry]\nledger_file = \"/dev/full\"\n";
+            let vendor = HttpVendor::start(|_| json_reply(200, MATCH));
+            let refused = verified(&with_vendor(&vendor, full, ""), verify(MATCHING)).await;
+            assert_eq!(vendor.calls(), 0, "what cannot be written down is not sent");
+            refused
+        }
         other => verified(server, invalid(other)).await,
     }
+}
+
+/// Gives a request id with one question, and an id with another.
+async fn second_id(server: &Server, id: &str) -> Status {
+    let mut first = verify(MATCHING);
+    first.request_id = "6f9619ff-8b86-4d01-b42d-00cf4fc964ff".to_owned();
+    let mut second = verify(MATCHING);
+    second.name = "李四".to_owned();
+    second.request_id = id.to_owned();
+    assert!(server.client().await.verify_bank_card(first).await.is_ok());
+    verified(server, second).await
+}
+
+const MATCH: &str = r#"{"result": "0", "description": "Authentication passed"}"#;
+
+fn with_vendor(vendor: &HttpVendor, more: &str, of_vendor: &str) -> Server {
+    let toml = format!(
+        "{more}[routes]\nverify = []\nverify_two = [\"paid\"]\n[providers.paid]\nkind = \"ace\"\n\
+         endpoint = \"http://{}\"\ntoken = {{ env = \"PAID_TOKEN\" }}\n{of_vendor}",
+        vendor.address
+    );
+    Server::start_with(&toml, &[("PAID_TOKEN", "token-of-the-test")])
+}
+
+/// Asks a paid vendor about one card twice, with two names.
+async fn second_paid(more: &str, of_vendor: &str) -> Status {
+    let vendor = HttpVendor::start(|_| json_reply(200, MATCH));
+    let server = with_vendor(&vendor, more, of_vendor);
+    let mut second = verify(MATCHING);
+    second.name = "李四".to_owned();
+    assert!(
+        server
+            .client()
+            .await
+            .verify_bank_card(verify(MATCHING))
+            .await
+            .is_ok()
+    );
+    let refused = verified(&server, second).await;
+    assert_eq!(vendor.calls(), 1);
+    refused
 }
 
 async fn overloaded() -> Status {
@@ -188,8 +252,15 @@ async fn every_reachable_reason_comes_with_its_code() {
         let refused = Refused::from(&provoked(&server, reason).await);
         assert_eq!((refused.reason.as_str(), refused.code), (*reason, *code));
         // only what surely was not run may be repeated, and then it is told when
-        let repeatable = *code == Code::Unavailable;
+        let repeatable = *code == Code::Unavailable || *code == Code::ResourceExhausted;
         assert_eq!(refused.retry_after.is_some(), repeatable, "{reason}");
+        let until_midnight = Duration::from_secs(24 * 3600);
+        assert!(
+            refused
+                .retry_after
+                .is_none_or(|after| after <= until_midnight),
+            "{reason}"
+        );
         let pushback = (*reason == "OUTCOME_UNKNOWN").then_some("-1");
         assert_eq!(refused.pushback.as_deref(), pushback, "{reason}");
     }

@@ -4,6 +4,7 @@ use std::collections::BTreeSet;
 
 use cardproof::proto::bankcard::v1::{
     AttemptOutcome, CardInfoResult, Charge, QueryCardInfoResponse, Source, Verdict,
+    VerifyBankCardResponse,
 };
 use futures_util::future::join_all;
 use tonic::Code;
@@ -14,7 +15,7 @@ use crate::support::{
     vendor::{HttpVendor, json_reply},
 };
 
-/// Outcomes that a reply shows, by the test below that makes it do so.
+/// Every outcome; the tests below make a reply show it.
 const SHOWN: &[AttemptOutcome] = &[
     AttemptOutcome::Answered,
     AttemptOutcome::NotSent,
@@ -23,22 +24,15 @@ const SHOWN: &[AttemptOutcome] = &[
     AttemptOutcome::OutOfCredit,
     AttemptOutcome::Refused,
     AttemptOutcome::OutcomeUnknown,
-];
-
-/// Outcomes that nothing can bring about yet, and why.
-const OUT_OF_REACH: &[(AttemptOutcome, &str)] = &[
-    (AttemptOutcome::BreakerOpen, "there is no breaker yet"),
-    (AttemptOutcome::BudgetSpent, "budgets are not kept yet"),
+    AttemptOutcome::BreakerOpen,
+    AttemptOutcome::BudgetSpent,
 ];
 
 #[test]
-fn every_outcome_is_in_one_of_the_lists() {
-    let unreached = OUT_OF_REACH.iter().map(|(outcome, _)| *outcome as i32);
-    let shown = SHOWN.iter().map(|outcome| *outcome as i32);
-    let listed: BTreeSet<_> = shown.chain(unreached).collect();
-    assert_eq!(listed.len(), SHOWN.len() + OUT_OF_REACH.len());
+fn every_outcome_is_shown_by_a_reply() {
+    let shown: BTreeSet<_> = SHOWN.iter().map(|outcome| *outcome as i32).collect();
     let all = (1..).take_while(|value| AttemptOutcome::try_from(*value).is_ok());
-    assert_eq!(listed, all.collect());
+    assert_eq!(shown, all.collect());
 }
 
 fn attempts(reply: &QueryCardInfoResponse) -> Vec<(&str, AttemptOutcome, Charge, &str)> {
@@ -107,9 +101,14 @@ async fn failures_that_surely_did_not_run_lead_to_the_next_vendor() {
 
 /// Routes with a vendor behind an address, and nothing waited for.
 fn with_vendor(vendor: &HttpVendor, more: &str) -> Server {
+    with_vendor_of(vendor, more, "")
+}
+
+/// The same with more settings of the vendor.
+fn with_vendor_of(vendor: &HttpVendor, more: &str, of_vendor: &str) -> Server {
     let toml = format!(
         "mode = \"development\"\n{more}\n[providers.paid]\nkind = \"ace\"\n\
-         endpoint = \"http://{}\"\ntoken = {{ env = \"PAID_TOKEN\" }}\n",
+         endpoint = \"http://{}\"\ntoken = {{ env = \"PAID_TOKEN\" }}\n{of_vendor}\n",
         vendor.address
     );
     Server::start_with(&toml, &[("PAID_TOKEN", "token-of-the-test")])
@@ -118,6 +117,45 @@ fn with_vendor(vendor: &HttpVendor, more: &str) -> Server {
 const REFUSED: &str = r#"{"error": {"code": "bad_request", "message": "no"}}"#;
 const FOUND: &str = r#"{"result": "0", "description": "Query successful", "account_bank": "某银行", "account_type": 1, "trace_id": "t-1"}"#;
 const MATCH: &str = r#"{"result": "0", "description": "Authentication passed", "trace_id": "t-2"}"#;
+
+#[tokio::test(flavor = "multi_thread")]
+async fn vendors_that_may_not_be_asked_are_passed_over() {
+    let vendor = HttpVendor::start(|received| match received.number {
+        0 => json_reply(200, MATCH),
+        _ => json_reply(500, "no"),
+    });
+    let routes = "[routes]\nverify = []\nverify_two = [\"paid\", \"sandbox\"]";
+    let asked = async |server: &Server, name: &str| {
+        let mut request = verify("6200000100000012");
+        request.name = name.to_owned();
+        server.client().await.verify_bank_card(request).await
+    };
+    let passed_over = |reply: tonic::Response<VerifyBankCardResponse>| {
+        let reply = reply.into_inner();
+        assert_eq!((&*reply.provider, reply.attempts.len()), ("sandbox", 2));
+        let first = &reply.attempts[0];
+        assert_eq!(
+            (&*first.provider, first.charge()),
+            ("paid", Charge::NotCharged)
+        );
+        first.outcome()
+    };
+    let budget = "daily_budget = { currency = \"CNY\", amount = 0.3 }\n\
+                  price = { currency = \"CNY\", two = 0.2 }";
+    let server = with_vendor_of(&vendor, routes, budget);
+    assert!(asked(&server, "张三").await.is_ok());
+    let spent = passed_over(asked(&server, "李四").await.unwrap());
+    assert_eq!((spent, vendor.calls()), (AttemptOutcome::BudgetSpent, 1));
+
+    let quick = format!("[breaker]\nmin_calls = 1\n{routes}");
+    let server = with_vendor_of(&vendor, &quick, "");
+    assert_eq!(
+        refused(asked(&server, "张三").await).reason,
+        "OUTCOME_UNKNOWN"
+    );
+    let open = passed_over(asked(&server, "李四").await.unwrap());
+    assert_eq!((open, vendor.calls()), (AttemptOutcome::BreakerOpen, 2));
+}
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_busy_answer_stays_when_the_next_vendor_refuses() {

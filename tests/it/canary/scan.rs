@@ -2,6 +2,7 @@
 
 use std::{collections::BTreeSet, fmt, sync::LazyLock};
 
+use serde_json::Value;
 use tonic::{Status, metadata::KeyAndValueRef};
 
 use super::forms::{self, Form, View, compact};
@@ -19,6 +20,8 @@ pub enum Sink {
     Trailers,
     /// What a caller gets, but for what it gave itself.
     Reply,
+    /// The lines about paid calls, without the two references that belong there.
+    Ledger,
     /// Status line, headers and body of an HTTP reply.
     AdminPage,
     /// The `Debug` output of a message or a value.
@@ -26,13 +29,14 @@ pub enum Sink {
 }
 
 impl Sink {
-    pub const ALL: [Self; 8] = [
+    pub const ALL: [Self; 9] = [
         Self::Stdout,
         Self::Stderr,
         Self::StatusText,
         Self::StatusDetails,
         Self::Trailers,
         Self::Reply,
+        Self::Ledger,
         Self::AdminPage,
         Self::Debug,
     ];
@@ -85,6 +89,32 @@ impl Watch {
             sink,
             text: text.to_owned(),
         });
+    }
+
+    /// Remembers a log. A line of the ledger may name the caller's references, under their own keys
+    /// and nowhere else; its random ids look like anything, so their form alone is checked.
+    pub fn log(&mut self, path: &str, log: &str) {
+        let (mut ledger, mut others) = (String::new(), String::new());
+        for line in log.lines() {
+            let json: Value = serde_json::from_str(line).expect("a log line is JSON");
+            if json["target"] != "ledger" {
+                others += &format!("{line}\n");
+                continue;
+            }
+            let record: Value = serde_json::from_str(json["message"].as_str().unwrap()).unwrap();
+            let Value::Object(mut record) = record else {
+                panic!("a record of the ledger is an object")
+            };
+            record.remove("request_id");
+            record.remove("consent_reference");
+            let call_id = record.remove("call_id").unwrap();
+            assert!(call_id.as_str().unwrap().parse::<uuid::Uuid>().is_ok());
+            let card_tag = record.remove("card_tag").unwrap();
+            assert_eq!(hex::decode(card_tag.as_str().unwrap()).unwrap().len(), 8);
+            ledger += &format!("{}\n", Value::Object(record));
+        }
+        self.see(path, Sink::Stdout, &others);
+        self.see(path, Sink::Ledger, &ledger);
     }
 
     /// Remembers all that an error consists of.

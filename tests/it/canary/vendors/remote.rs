@@ -15,7 +15,7 @@ use tonic::{
     Code, Request, Response, Status, metadata::MetadataMap, transport::Server as Transport,
 };
 
-use super::{babble, closed_port, informed, verified};
+use super::{MANNERS_AT_ONCE, PATIENT, babble, closed_port, informed, verified};
 use crate::canary::{CARD, HASTY, Watch, finish, inquiry, start, verification};
 use crate::support::server::Server;
 
@@ -143,7 +143,9 @@ fn manners() -> Vec<(String, usize, Manner)> {
 }
 
 fn settings(port: u16) -> String {
-    format!("{HASTY}[providers.mine]\nkind = \"grpc\"\nendpoint = \"http://127.0.0.1:{port}\"\n")
+    format!(
+        "{HASTY}{PATIENT}[providers.mine]\nkind = \"grpc\"\nendpoint = \"http://127.0.0.1:{port}\"\n"
+    )
 }
 
 pub async fn all(watch: &mut Watch) {
@@ -155,12 +157,14 @@ pub async fn all(watch: &mut Watch) {
         .add_service(service)
         .serve_with_incoming(TcpListenerStream::new(listener));
     let serving = tokio::spawn(serving);
-    let server = start(&settings(port));
-    for (how, fewest, manner) in manners() {
-        *parrot.0.lock() = manner;
-        ask(watch, &server, &how, fewest).await;
+    for (number, some) in manners().chunks(2 * MANNERS_AT_ONCE).enumerate() {
+        let server = start(&settings(port));
+        for (how, fewest, manner) in some {
+            *parrot.0.lock() = manner.clone();
+            ask(watch, &server, how, *fewest).await;
+        }
+        finish(watch, &format!("server {number} with a parrot"), server);
     }
-    finish(watch, "server with a parrot", server);
     serving.abort();
 
     let server = start(&settings(closed_port().port()));
