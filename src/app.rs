@@ -3,6 +3,7 @@
 
 mod metrics;
 mod probe;
+mod protection;
 mod providers;
 mod status;
 
@@ -25,7 +26,7 @@ pub use crate::provider::bin::DATA_VERSION;
 use crate::{
     admin::{self, Admin},
     cache::Digests,
-    config::{AuthMode, Config, Problem, Problems},
+    config::{Config, Problem, Problems},
     domain::{Operation, ProviderName},
     grpc::{
         api::{self, Api},
@@ -161,11 +162,7 @@ fn raise_descriptor_limit(config: &Config) {
 /// Settings that are understood and not acted upon yet would leave an operator believing in a
 /// protection that is not there: the service does not start with them.
 fn refuse_what_is_not_there_yet(config: &Config) -> Result<(), StartError> {
-    let absent = [
-        ("auth.mode", config.auth != AuthMode::None),
-        ("server.tls", config.server.tls.is_some()),
-        ("cache.redis", config.cache.redis.is_some()),
-    ];
+    let absent = [("cache.redis", config.cache.redis.is_some())];
     let problems: Vec<_> = absent
         .iter()
         .filter(|(_, set)| *set)
@@ -191,7 +188,8 @@ fn run(
     let metrics = Exposition::install(&service)?;
     let health = HealthSwitch::new();
     let hot = Api::new(service.clone(), config.luhn, config.server.max_deadline)
-        .into_server(config.server.max_message_bytes);
+        .into_server(config.server.max_message_bytes, protection::callers(config));
+    let tls = protection::tls(config)?;
     let rest =
         routes::rest(health.clone(), config.server.reflection).map_err(|_| StartError::Contract)?;
     let server = Server::new(
@@ -201,7 +199,8 @@ fn run(
         api::answers(),
         ServerLimits::from(&config.server),
         health.clone(),
-    );
+    )
+    .protected_by(protection::handshake(tls.as_ref()));
     let status = Status {
         service: service.clone(),
         health: health.clone(),
@@ -220,6 +219,9 @@ fn run(
     let pages = admin::serve(sockets.admin, admin_pages.router(), stop.clone());
     let pages = outside.spawn(pages);
     outside.spawn(refresh_secrets(service.clone(), stop.clone()));
+    if let Some(tls) = tls {
+        outside.spawn(protection::refresh(tls, stop.clone()));
+    }
     announce(config, grpc, admin, started);
     let leaders = |until: Instant| async move {
         let _ = service.wait_for_leaders(until).await;

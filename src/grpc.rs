@@ -2,6 +2,7 @@
 
 mod acceptor;
 pub mod api;
+pub mod auth;
 mod call_watch;
 pub mod client;
 pub mod connection;
@@ -15,4 +16,5 @@ mod preface;
 pub mod routes;
 pub mod server;
 pub mod status;
+pub mod tls;
 pub mod workers;

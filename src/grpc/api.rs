@@ -6,6 +6,7 @@ use tokio::time::Instant;
 use tonic::{Request, Response, Status};
 
 use super::{
+    auth::{Admission, Admitted, Callers, Method},
     convert::{self, Reading},
     deadline::Deadline,
     path_switch::{ARRIVAL, Answers},
@@ -20,7 +21,7 @@ use crate::{
     },
     service::{
         Service,
-        ask::{Ask, Caller, Reply},
+        ask::{Ask, CacheMode, Caller, Reply},
         denial::{Denial, Stage},
     },
     telemetry::events,
@@ -50,10 +51,16 @@ impl Api {
         }
     }
 
-    /// The service in its generated clothes, taking messages of at most that many bytes.
+    /// The service in its generated clothes, taking messages of at most that many bytes from those
+    /// who may call.
     #[must_use]
-    pub fn into_server(self, max_message_bytes: usize) -> BankCardServiceServer<Self> {
-        BankCardServiceServer::new(self).max_decoding_message_size(max_message_bytes)
+    pub fn into_server(
+        self,
+        max_message_bytes: usize,
+        callers: Arc<Callers>,
+    ) -> Admission<BankCardServiceServer<Self>> {
+        let server = BankCardServiceServer::new(self).max_decoding_message_size(max_message_bytes);
+        Admission::new(server, callers)
     }
 
     fn reading<T>(&self, request: &Request<T>) -> Reading {
@@ -61,8 +68,12 @@ impl Api {
             .extensions()
             .get::<Deadline>()
             .map_or_else(|| Instant::now() + self.max_deadline, |deadline| deadline.0);
+        let caller = request
+            .extensions()
+            .get::<Admitted>()
+            .map_or(&self.everybody, |admitted| &admitted.0);
         Reading {
-            caller: Arc::clone(&self.everybody),
+            caller: Arc::clone(caller),
             providers: Arc::clone(&self.providers),
             deadline,
             luhn: self.luhn,
@@ -71,6 +82,9 @@ impl Api {
     }
 
     async fn ask(&self, method: &'static str, ask: Ask) -> Result<Reply, Status> {
+        if ask.mode == CacheMode::Bypass && !ask.caller.may_bypass {
+            return Err(refuse(method, Denial::because(Reason::BypassNotAllowed)));
+        }
         let begun = Instant::now();
         let operation = ask.question.operation();
         let result = self.service.ask(ask).await;
@@ -96,7 +110,7 @@ impl BankCardService for Api {
         &self,
         request: Request<VerifyBankCardRequest>,
     ) -> Result<Response<VerifyBankCardResponse>, Status> {
-        const METHOD: &str = "VerifyBankCard";
+        const METHOD: &str = Method::Verify.as_str();
         let reading = self.reading(&request);
         let ask = reading
             .verification(request.into_inner())
@@ -116,7 +130,7 @@ impl BankCardService for Api {
         &self,
         request: Request<QueryCardInfoRequest>,
     ) -> Result<Response<QueryCardInfoResponse>, Status> {
-        const METHOD: &str = "QueryCardInfo";
+        const METHOD: &str = Method::CardInfo.as_str();
         let reading = self.reading(&request);
         let ask = reading
             .card_inquiry(request.into_inner())

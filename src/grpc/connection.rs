@@ -20,6 +20,7 @@ use super::{
     path_switch::{Calls, GrpcService},
     preface::{Greeting, Hello},
 };
+use crate::telemetry::events;
 
 /// What one connection may do and how long it may live.
 #[derive(Debug, Clone)]
@@ -102,7 +103,7 @@ impl<S: GrpcService> ConnectionHost<S> {
         Self {
             calls: self.calls.for_connection(),
             limits: self.limits.clone(),
-            handshake: self.handshake,
+            handshake: self.handshake.clone(),
             drain: self.drain.clone(),
         }
     }
@@ -113,13 +114,21 @@ impl<S: GrpcService> ConnectionHost<S> {
         let limits = self.limits;
         let drain = self.drain;
         let handshake = timeout(limits.hello_timeout, self.handshake.run(stream));
-        let Some(Ok(Ok(stream))) = drain.run_until_cancelled(handshake).await else {
-            return;
+        let secured = match drain.run_until_cancelled(handshake).await {
+            Some(Ok(Ok(secured))) => secured,
+            Some(Ok(Err(error))) => return events::handshake_failed(&error),
+            Some(Err(_)) | None => return,
         };
         let calls = self.calls;
-        let (stream, hello) = Greeting::new(stream);
+        let (stream, hello) = Greeting::new(secured.stream);
         let open_calls = calls.open_calls();
-        let service = service_fn(move |request: Request<Incoming>| calls.call(request));
+        let peer = secured.peer;
+        let service = service_fn(move |mut request: Request<Incoming>| {
+            if let Some(peer) = &peer {
+                request.extensions_mut().insert(peer.clone());
+            }
+            calls.call(request)
+        });
         let mut connection = pin!(
             limits
                 .http2()

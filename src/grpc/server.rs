@@ -144,6 +144,12 @@ impl<S: GrpcService> Server<S> {
         }
     }
 
+    /// The same with connections that are protected like this, and not in plaintext.
+    #[must_use]
+    pub fn protected_by(self, handshake: Handshake) -> Self {
+        Self { handshake, ..self }
+    }
+
     /// What it is doing, also while it runs.
     #[must_use]
     pub fn gauges(&self) -> ServerGauges {

@@ -241,6 +241,30 @@ pub fn denied(method: &'static str, reason: &'static str, latency: Duration) {
     }
 }
 
+/// A connection ended before anything could be asked over it. Anybody can make that happen as often
+/// as they like, so it is not for everyday logs.
+pub fn handshake_failed(error: &std::io::Error) {
+    tracing::debug!(%error, "handshake failed");
+}
+
+/// New certificates are in use.
+pub fn certificates_replaced(good_until: Option<jiff::Timestamp>) {
+    tracing::info!(
+        good_until = good_until.map(tracing::field::display),
+        "new TLS certificates are in use for new connections"
+    );
+}
+
+/// New certificates cannot be used. `error` names a key and a rule.
+pub fn certificates_refused(error: &dyn std::fmt::Display) {
+    tracing::error!(%error, "new TLS certificates cannot be used, the old ones stay");
+}
+
+/// Certificates in use that have ended: clients will refuse them.
+pub fn certificates_expired(key: &'static str, not_after: jiff::Timestamp) {
+    tracing::error!(key, %not_after, "TLS certificates have expired");
+}
+
 fn millis(latency: Duration) -> u64 {
     u64::try_from(latency.as_millis()).unwrap_or(u64::MAX)
 }

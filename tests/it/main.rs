@@ -11,6 +11,7 @@
 
 mod answers;
 mod architecture;
+mod callers;
 mod canary;
 mod cli;
 mod logged_calls;
@@ -19,5 +20,7 @@ mod money;
 mod net;
 mod promises;
 mod readme;
+mod service_process;
 mod support;
+mod tls;
 mod vendors;

@@ -18,6 +18,7 @@ use cardproof::{
         api,
         connection::ConnectionLimits,
         deadline::Deadline,
+        handshake::Handshake,
         routes,
         server::{Outcome, Server, ServerGauges, ServerLimits},
         workers::WorkerLoads,
@@ -162,6 +163,17 @@ impl House {
     where
         F: Future<Output = ()> + Send,
     {
+        Self::open_protected(limits, Handshake::Plaintext, leaders).await
+    }
+
+    pub async fn open_protected<F>(
+        limits: ServerLimits,
+        handshake: Handshake,
+        leaders: impl FnOnce(tokio::time::Instant) -> F + Send + 'static,
+    ) -> Self
+    where
+        F: Future<Output = ()> + Send,
+    {
         let socket = listener::bind("127.0.0.1:0".parse().unwrap()).unwrap();
         let address = socket.local_addr().unwrap();
         let hot = Hot::default();
@@ -174,7 +186,8 @@ impl House {
             api::answers(),
             limits,
             health.clone(),
-        );
+        )
+        .protected_by(handshake);
         let gauges = server.gauges();
         let running = server.start().unwrap();
         let loads = running.loads();

@@ -1,0 +1,6 @@
+//! Who may call, and who not: the program itself, asked by a client.
+
+mod access;
+mod certificates;
+mod limits;
+mod tokens;

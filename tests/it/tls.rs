@@ -1,0 +1,5 @@
+//! TLS on the port that callers meet.
+
+mod hello;
+mod reload;
+mod versions;
