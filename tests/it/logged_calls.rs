@@ -10,7 +10,9 @@ use rstest::rstest;
 #[case("all", 1, 1)]
 #[tokio::test(flavor = "multi_thread")]
 async fn logged_calls(#[case] choice: &str, #[case] answered: usize, #[case] denied: usize) {
-    let mut server = Server::start(&format!("[server]\ndrain_delay_ms = 0\n[telemetry]\nlog_requests = \"{choice}\"\n"));
+    let mut server = Server::start(&format!(
+        "[server]\ndrain_delay_ms = 0\n[telemetry]\nlog_requests = \"{choice}\"\n"
+    ));
     let mut client = server.client().await;
     for card in ["622202", "1"] {
         let request = QueryCardInfoRequest {
@@ -22,6 +24,9 @@ async fn logged_calls(#[case] choice: &str, #[case] answered: usize, #[case] den
     // the last thing that the process says comes after everything else
     server.signal("TERM");
     server.wait();
-    let counts = (server.count_logged("answered"), server.count_logged("no answer"));
+    let counts = (
+        server.count_logged("answered"),
+        server.count_logged("no answer"),
+    );
     assert_eq!(counts, (answered, denied));
 }
