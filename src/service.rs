@@ -9,6 +9,7 @@ pub mod attempt;
 pub mod breaker;
 pub mod budget;
 pub mod clock;
+mod conclusion;
 mod day;
 pub mod denial;
 mod flight;
@@ -18,19 +19,21 @@ pub mod idempotency;
 pub mod lane;
 pub mod ledger;
 pub mod limiter;
+mod memory;
 pub mod routing;
 
 use std::{collections::BTreeMap, panic::AssertUnwindSafe, sync::Arc, time::Duration};
 
 use futures_util::FutureExt;
-use jiff::Timestamp;
 use tokio::{runtime::Handle, time::Instant};
 use tokio_util::task::TaskTracker;
 
+pub use self::conclusion::{Conclusion, Remembered};
 use self::{
     ask::{Ask, CacheMode, Reply},
     attempt::{CardTags, Safeguards},
     clock::Clock,
+    conclusion::{remembered, reused},
     denial::{Denial, Refusal, Stage},
     flight::{Boarding, Flight, Flights, Outcome},
     hold::Holds,
@@ -39,26 +42,11 @@ use self::{
     routing::{Journey, Policy},
 };
 use crate::{
-    cache::{Digests, LocalCache, QuestionTag, Scope, Stored, local::age},
+    cache::{Digests, LocalCache, QuestionTag, Scope},
     config::{CacheSettings, IdempotencySettings, Share, TtlSettings},
-    domain::{
-        Answer, Attempt, CardInfoResult, Charge, FailOver, Field, Finding, InvalidInput, Operation,
-        ProviderName, Question, Reason, Source, Violation, result_code::Keep,
-    },
+    domain::{Field, InvalidInput, Operation, ProviderName, Question, Reason, Source, Violation},
     telemetry::events::{self, CacheOutcome, FlightScope, Tier},
 };
-
-/// How a question was answered: what everybody gets who asked it at that time.
-pub struct Conclusion {
-    /// The answer.
-    pub answer: Arc<Answer>,
-    /// Who gave it.
-    pub provider: ProviderName,
-    /// Where it came from.
-    pub source: Source,
-    /// Every vendor that was tried.
-    pub attempts: Vec<Attempt>,
-}
 
 /// What the service is made of.
 pub struct Parts {
@@ -319,101 +307,6 @@ impl Service {
     }
 }
 
-/// What is remembered of a request id.
-#[derive(Clone)]
-pub enum Remembered {
-    /// How it was answered.
-    Answer(Arc<Conclusion>),
-    /// That its outcome is not known.
-    Unknown(Arc<Denial>),
-}
-
-impl Remembered {
-    /// What of an outcome is worth remembering: nothing of what ended before anything was sent,
-    /// nor of a vendor that was busy, because neither cost anything.
-    fn of(outcome: &Outcome) -> Option<Self> {
-        match outcome {
-            Ok(conclusion) if conclusion.answer.finding.fail_over() == FailOver::Always => None,
-            Ok(conclusion) if conclusion.is_a_stopgap() => None,
-            Ok(conclusion) => Some(Self::Answer(conclusion.storable())),
-            Err(denial) if denial.reason_name() == Reason::OutcomeUnknown.as_str() => {
-                Some(Self::Unknown(Arc::clone(denial)))
-            }
-            Err(_) => None,
-        }
-    }
-
-    fn reply(&self) -> Result<Reply, Denial> {
-        match self {
-            Self::Answer(conclusion) => Ok(conclusion.reply_to_follower()),
-            Self::Unknown(denial) => Err(Denial::clone(denial)),
-        }
-    }
-}
-
-/// Remembers an answer that needed no vendor under its request id, if it has one.
-fn remembered(token: Option<Token<Remembered>>, conclusion: Conclusion) -> Reply {
-    let reply = conclusion.reply_to_follower();
-    if let Some(token) = token {
-        token.remember(Remembered::Answer(Arc::new(conclusion)));
-    }
-    reply
-}
-
-fn reused() -> Denial {
-    Denial::Invalid(vec![Violation::new(
-        Field::RequestId,
-        InvalidInput::RequestIdReused,
-        "was used before for another question",
-    )])
-}
-
-impl Conclusion {
-    /// What the caller gets whose question it was.
-    fn reply_to_leader(&self) -> Reply {
-        Reply {
-            charge: Charge::total(self.attempts.iter().map(|attempt| attempt.charge)),
-            attempts: self.attempts.clone(),
-            ..self.reply_to_follower()
-        }
-    }
-
-    /// Whether an embedded table that knows nothing stands in for vendors that could not be asked.
-    /// It is given out, and not kept: the next time a vendor may know.
-    fn is_a_stopgap(&self) -> bool {
-        self.source == Source::Embedded
-            && self.attempts.len() > 1
-            && routing::says_nothing(&self.answer.finding)
-    }
-
-    /// The same without what only those may have who asked for it now.
-    fn storable(self: &Arc<Self>) -> Arc<Self> {
-        let message = self.answer.provider_message.storable();
-        if message == self.answer.provider_message {
-            return Arc::clone(self);
-        }
-        let mut answer = Answer::clone(&self.answer);
-        answer.provider_message = message;
-        Arc::new(Self {
-            answer: Arc::new(answer),
-            provider: self.provider.clone(),
-            source: self.source,
-            attempts: Vec::new(),
-        })
-    }
-
-    /// What a caller gets who asked the same at the same time.
-    fn reply_to_follower(&self) -> Reply {
-        Reply {
-            answer: Arc::clone(&self.answer),
-            provider: self.provider.clone(),
-            source: self.source,
-            charge: Charge::NotCharged,
-            attempts: Vec::new(),
-        }
-    }
-}
-
 impl Inner {
     /// The providers that may be asked, in order: at least one.
     fn candidates(&self, ask: &Ask) -> Result<Vec<Arc<Lane>>, Denial> {
@@ -465,18 +358,6 @@ impl Inner {
             answer: Arc::new(answer),
             provider: first.name().clone(),
             source: Source::Embedded,
-            attempts: Vec::new(),
-        })
-    }
-
-    async fn cached(&self, tag: &QuestionTag, ask: &Ask) -> Option<Conclusion> {
-        let stored = self.cache.get(tag).await?;
-        let usable =
-            stored.is_fresh(self.clock.now(), ask.max_age) && ask.caller.may_use(&stored.provider);
-        usable.then(|| Conclusion {
-            answer: Arc::new(stored.answer.clone()),
-            provider: stored.provider.clone(),
-            source: Source::Cache,
             attempts: Vec::new(),
         })
     }
@@ -540,92 +421,4 @@ impl Inner {
             }
         }
     }
-
-    /// Card information that is too old to be given out freely, when every vendor has failed.
-    async fn stale(
-        &self,
-        tag: &QuestionTag,
-        ask: &Ask,
-        attempts: Vec<Attempt>,
-    ) -> Option<Arc<Conclusion>> {
-        let stored = self.cache.get(tag).await?;
-        let now = self.clock.now();
-        let usable = now < stored.stale_until
-            && ask
-                .max_age
-                .is_none_or(|limit| age(stored.answer.answered_at, now) <= limit)
-            && ask.caller.may_use(&stored.provider);
-        (usable && stored.may_be_stale()).then(|| {
-            events::cache_lookup(Tier::Local, CacheOutcome::Stale);
-            Arc::new(Conclusion {
-                answer: Arc::new(stored.answer.clone()),
-                provider: stored.provider.clone(),
-                source: Source::Cache,
-                attempts,
-            })
-        })
-    }
-
-    fn hold_if_unknown(&self, tag: &QuestionTag, denial: &Denial) {
-        if let Denial::Refused(refusal) = denial
-            && refusal.reason == Reason::OutcomeUnknown
-        {
-            let now = self.clock.now();
-            let held = Arc::new(denial.clone());
-            self.holds.put(*tag, later(now, self.hold), held, now);
-        }
-    }
-
-    async fn remember(&self, tag: &QuestionTag, outcome: &Outcome) {
-        let Ok(conclusion) = outcome else { return };
-        if conclusion.source == Source::Cache || conclusion.is_a_stopgap() {
-            return;
-        }
-        self.holds.end(tag);
-        if let Some(stored) = self.storable(conclusion, self.clock.now()) {
-            self.cache.put(*tag, stored).await;
-        }
-    }
-
-    fn storable(&self, conclusion: &Conclusion, now: Timestamp) -> Option<Stored> {
-        let keep = conclusion.answer.finding.keep();
-        let fresh = jittered(match keep {
-            Keep::Match => self.ttl.matched,
-            Keep::Mismatch => self.ttl.mismatch,
-            Keep::CardProblem => self.ttl.card_problem,
-            Keep::InputRejected => self.ttl.input_rejected,
-            Keep::Inconclusive => self.ttl.inconclusive,
-            Keep::CardInfo => self.ttl.card_info,
-            Keep::Never => return None,
-        });
-        let found = matches!(
-            conclusion.answer.finding,
-            Finding::CardInfo {
-                result: CardInfoResult::Found,
-                ..
-            }
-        );
-        let stale = if found {
-            fresh.max(self.ttl.card_info_stale)
-        } else {
-            fresh
-        };
-        let mut answer = Answer::clone(&conclusion.answer);
-        answer.provider_message = answer.provider_message.storable();
-        (!fresh.is_zero()).then(|| Stored {
-            answer,
-            provider: conclusion.provider.clone(),
-            fresh_until: later(now, fresh),
-            stale_until: later(now, stale),
-        })
-    }
-}
-
-/// ±10 %, so that answers stored together do not end together.
-fn jittered(time: Duration) -> Duration {
-    time.mul_f64(rand::random_range(0.9..=1.1))
-}
-
-fn later(now: Timestamp, by: Duration) -> Timestamp {
-    now.checked_add(by).unwrap_or(Timestamp::MAX)
 }
