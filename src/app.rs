@@ -149,11 +149,11 @@ pub fn serve(config: &Config, env: Env<'_>) -> Result<u8, StartError> {
 fn raise_descriptor_limit(config: &Config) {
     let wanted = config.server.max_connections as u64 + DESCRIPTORS_FOR_THE_REST;
     match rlimit::increase_nofile_limit(wanted) {
-        Ok(limit) if limit >= wanted => {}
+        Ok(limit) if limit >= config.server.max_connections as u64 => {}
         Ok(limit) => tracing::warn!(
             limit,
             wanted,
-            "the limit of open files is lower than server.max_connections needs"
+            "the limit of open files is lower than server.max_connections"
         ),
         Err(error) => tracing::warn!("the limit of open files cannot be raised: {error}"),
     }
