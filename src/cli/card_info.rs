@@ -1,19 +1,19 @@
 //! `cardproof card-info`
 
-use std::{io, process::ExitCode, time::Duration};
+use std::{io, process::ExitCode};
 
 use clap::Args;
 use jiff::Timestamp;
 
 use super::{
     EXIT_OTHER_ANSWER, answer_view,
-    connection::{self, Security},
+    connection::{self, Connection},
     json,
     output::{self, Style},
     prompt::{self, Terminal},
-    question, span,
+    question,
 };
-use crate::grpc::client::{Address, CardInfoAnswer};
+use crate::grpc::client::CardInfoAnswer;
 
 const EXAMPLES: &str = r#"The card number, or its first 6 to 11 digits, is typed at a prompt, or read from standard input in
 one JSON object with the fields of QueryCardInfoRequest: bank_card, cache, provider, request_id. It
@@ -33,25 +33,8 @@ pub(super) struct Arguments {
     json: bool,
     #[command(flatten)]
     options: question::Options,
-    /// Address of the server
-    #[arg(
-        long,
-        value_name = "URL",
-        default_value = "http://127.0.0.1:50051",
-        help_heading = "Connection"
-    )]
-    addr: Address,
-    /// Longest wait for the answer: 500ms, 15s, 1m
-    #[arg(
-        long,
-        value_name = "TIME",
-        default_value = "15s",
-        value_parser = span::parse_timeout,
-        help_heading = "Connection"
-    )]
-    timeout: Duration,
     #[command(flatten)]
-    security: Security,
+    connection: Connection,
 }
 
 pub(super) fn run(arguments: &Arguments) -> ExitCode {
@@ -69,9 +52,7 @@ pub(super) fn run(arguments: &Arguments) -> ExitCode {
 }
 
 fn ask(arguments: &Arguments) -> anyhow::Result<CardInfoAnswer> {
-    let target = arguments
-        .security
-        .target(&arguments.addr, arguments.timeout)?;
+    let target = arguments.connection.target()?;
     connection::ask(
         &target,
         arguments.options.terms(),

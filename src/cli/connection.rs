@@ -13,7 +13,7 @@ use clap::{Args, ValueHint};
 use secrecy::SecretString;
 use zeroize::Zeroizing;
 
-use super::{EXIT_ERROR, answer_view, json, output};
+use super::{EXIT_ERROR, answer_view, json, output, span};
 use crate::grpc::client::{Address, Client, ClientError, ClientIdentity, Target, Terms};
 
 /// A longer file is neither a token nor a chain of certificates.
@@ -34,6 +34,32 @@ pub(super) struct Security {
     /// File with the bearer token to show to the server
     #[arg(long, value_name = "FILE", value_hint = ValueHint::FilePath)]
     token_file: Option<PathBuf>,
+}
+
+/// Where a question goes, and how long its answer may take.
+#[derive(Debug, Args)]
+#[command(next_help_heading = "Connection")]
+pub(super) struct Connection {
+    /// Address of the server
+    #[arg(long, value_name = "URL", default_value = "http://127.0.0.1:50051")]
+    addr: Address,
+    /// Longest wait for the answer: 500ms, 15s, 1m
+    #[arg(
+        long,
+        value_name = "TIME",
+        default_value = "15s",
+        value_parser = span::parse_timeout
+    )]
+    timeout: Duration,
+    #[command(flatten)]
+    security: Security,
+}
+
+impl Connection {
+    /// The server, with what is shown to it.
+    pub(super) fn target(&self) -> anyhow::Result<Target> {
+        self.security.target(&self.addr, self.timeout)
+    }
 }
 
 /// The runtime that one client needs.

@@ -1,19 +1,19 @@
 //! `cardproof verify`
 
-use std::{io, process::ExitCode, time::Duration};
+use std::{io, process::ExitCode};
 
 use clap::Args;
 use jiff::Timestamp;
 
 use super::{
     EXIT_OTHER_ANSWER, answer_view,
-    connection::{self, Security},
+    connection::{self, Connection},
     json,
     output::{self, Style},
     prompt::{self, Terminal},
-    question, span,
+    question,
 };
-use crate::grpc::client::{Address, VerifyAnswer};
+use crate::grpc::client::VerifyAnswer;
 
 const EXAMPLES: &str = r#"The question is typed at prompts, or read from standard input as one JSON object with the fields
 of VerifyBankCardRequest: bank_card, name, id_number, phone, identity_type, cache, provider,
@@ -38,25 +38,8 @@ pub(super) struct Arguments {
     consent_reference: Option<String>,
     #[command(flatten)]
     options: question::Options,
-    /// Address of the server
-    #[arg(
-        long,
-        value_name = "URL",
-        default_value = "http://127.0.0.1:50051",
-        help_heading = "Connection"
-    )]
-    addr: Address,
-    /// Longest wait for the answer: 500ms, 15s, 1m
-    #[arg(
-        long,
-        value_name = "TIME",
-        default_value = "15s",
-        value_parser = span::parse_timeout,
-        help_heading = "Connection"
-    )]
-    timeout: Duration,
     #[command(flatten)]
-    security: Security,
+    connection: Connection,
 }
 
 pub(super) fn run(arguments: &Arguments) -> ExitCode {
@@ -74,9 +57,7 @@ pub(super) fn run(arguments: &Arguments) -> ExitCode {
 }
 
 fn ask(arguments: &Arguments) -> anyhow::Result<VerifyAnswer> {
-    let target = arguments
-        .security
-        .target(&arguments.addr, arguments.timeout)?;
+    let target = arguments.connection.target()?;
     let mut terms = arguments.options.terms();
     terms.consent_reference = arguments.consent_reference.clone().unwrap_or_default();
     connection::ask(
