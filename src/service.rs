@@ -183,8 +183,8 @@ impl Service {
         let Some(id) = ask.request_id else {
             return self.answer(&ask, &candidates, None).await;
         };
+        let content = self.inner.digests.content(&ask.question);
         loop {
-            let content = self.inner.digests.content(&ask.question);
             let begun = self
                 .inner
                 .request_ids
@@ -243,11 +243,16 @@ impl Service {
         }
         // only a request id that stands for nothing yet asks anew while the question is held
         let asks_anew = ask.mode == CacheMode::Bypass && token.is_some();
-        if !asks_anew && let Some(denial) = self.inner.holds.get(&tag, self.inner.clock.now()) {
+        let held = || {
+            let now = self.inner.clock.now();
+            let hold = self.inner.holds.get(&tag, now);
+            hold.filter(|_| !asks_anew)
+        };
+        if let Some(denial) = held() {
             return Err(Denial::clone(&denial));
         }
         loop {
-            let boarded = self.board(tag, ask, candidates, &mut token).await?;
+            let boarded = self.board(tag, ask, candidates, &mut token, held).await?;
             if let Some(reply) = boarded {
                 return Ok(reply);
             }
@@ -263,6 +268,7 @@ impl Service {
         ask: &Ask,
         candidates: &[Arc<Lane>],
         token: &mut Option<Token<Remembered>>,
+        held: impl Fn() -> Option<Arc<Denial>>,
     ) -> Result<Option<Reply>, Denial> {
         let names = || candidates.iter().map(|lane| lane.name().clone()).collect();
         let (flight, leads) = match self.inner.flights.board(tag, ask.deadline, token, names) {
@@ -271,7 +277,12 @@ impl Service {
                 (flight, false)
             }
             Boarding::Leader(flight) => {
-                self.launch(tag, &flight, ask, candidates);
+                // a call that ended between our look for a hold and our boarding set one before it
+                // let go of the question: its outcome is ours, as if we had joined it
+                match held() {
+                    Some(denial) => self.inner.flights.land(&tag, &flight, Err(denial)),
+                    None => self.launch(tag, &flight, ask, candidates),
+                }
                 (flight, true)
             }
         };

@@ -3,18 +3,23 @@
 use std::{collections::BTreeSet, sync::Arc, time::Duration};
 
 use cardproof::{
+    config::BreakerSettings,
     domain::{AttemptOutcome, CardInfoResult, Charge, ProviderName, ResultCode, Source},
     provider::{Capabilities, ProviderErrorKind as Kind},
     service::{
         ask::{CacheMode, Caller},
         denial::Denial,
+        ledger::Ledger,
     },
 };
 use rstest::rstest;
 use tokio::time::Instant;
 use uuid::Uuid;
 
-use crate::support::{Act, Scripted, ask, inquiry, service, verification};
+use crate::support::{
+    Act, Scripted, ask, breaker_settings, inquiry, service, service_made, vendor_settings,
+    verification,
+};
 
 fn reason(denial: &Denial) -> &'static str {
     denial.reason_name()
@@ -362,5 +367,44 @@ async fn stale_card_information_serves_when_every_vendor_fails() {
         vendor.calls(),
         3,
         "one of them again, because it surely was not sent"
+    );
+}
+
+/// Callers that look for a hold just before it is set, and for a call under way just after that has
+/// ended, must not send the request again.
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn a_hold_has_no_gap_before_it() {
+    const QUESTIONS: usize = 3000;
+    let vendor = Scripted::new("one", &[Act::Fail(Kind::OutcomeUnknown)]);
+    let never_opens = BreakerSettings {
+        enabled: false,
+        ..breaker_settings()
+    };
+    let service = service_made(
+        &[Arc::clone(&vendor)],
+        &vendor_settings(),
+        &never_opens,
+        Ledger::in_log(),
+    );
+    for question in 0..QUESTIONS {
+        let card = format!("62000000{question:08}");
+        let askers: Vec<_> = (0..8)
+            .map(|_| {
+                let (service, card) = (service.clone(), card.clone());
+                tokio::spawn(async move { service.ask(ask(inquiry(&card))).await })
+            })
+            .collect();
+        for asker in askers {
+            let denial = asker.await.unwrap().unwrap_err();
+            let reason = denial.reason_name();
+            assert_eq!(reason, "OUTCOME_UNKNOWN");
+        }
+    }
+    let asked = vendor.calls_per_card();
+    let again = asked.values().filter(|calls| **calls > 1).count();
+    assert_eq!(
+        (asked.len(), again),
+        (QUESTIONS, 0),
+        "questions asked, and asked again"
     );
 }

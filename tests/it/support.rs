@@ -55,6 +55,7 @@ pub struct Scripted {
     name: ProviderName,
     script: Mutex<VecDeque<Act>>,
     calls: AtomicUsize,
+    by_card: Mutex<BTreeMap<String, usize>>,
     /// Calls wait here until the test lets them go on.
     gate: Semaphore,
     capabilities: Mutex<Capabilities>,
@@ -72,6 +73,7 @@ impl Scripted {
             name: ProviderName::new(name).unwrap(),
             script: Mutex::new(script.iter().cloned().collect()),
             calls: AtomicUsize::new(0),
+            by_card: Mutex::default(),
             gate: Semaphore::new(Semaphore::MAX_PERMITS >> 1),
             capabilities: Mutex::new(capabilities),
         })
@@ -95,7 +97,13 @@ impl Scripted {
         self.calls.load(Ordering::SeqCst)
     }
 
-    async fn act(&self) -> Result<Answer, ProviderError> {
+    /// How many of them were about which card.
+    pub fn calls_per_card(&self) -> BTreeMap<String, usize> {
+        self.by_card.lock().clone()
+    }
+
+    async fn act(&self, card: &str) -> Result<Answer, ProviderError> {
+        *self.by_card.lock().entry(card.to_owned()).or_default() += 1;
         self.calls.fetch_add(1, Ordering::SeqCst);
         let act = {
             let mut script = self.script.lock();
@@ -139,12 +147,12 @@ impl Provider for Scripted {
         *self.capabilities.lock()
     }
 
-    async fn verify(&self, _: &Verification, _: &CallContext) -> Result<Answer, ProviderError> {
-        self.act().await
+    async fn verify(&self, it: &Verification, _: &CallContext) -> Result<Answer, ProviderError> {
+        self.act(it.card.expose()).await
     }
 
-    async fn card_info(&self, _: &CardInquiry, _: &CallContext) -> Result<Answer, ProviderError> {
-        self.act().await
+    async fn card_info(&self, it: &CardInquiry, _: &CallContext) -> Result<Answer, ProviderError> {
+        self.act(it.card.expose()).await
     }
 }
 
@@ -219,12 +227,22 @@ pub fn service_writing(
     settings: &VendorSettings,
     ledger: Ledger,
 ) -> Service {
+    service_made(vendors, settings, &breaker_settings(), ledger)
+}
+
+/// The same with breakers of its own.
+pub fn service_made(
+    vendors: &[Arc<Scripted>],
+    settings: &VendorSettings,
+    breaker: &BreakerSettings,
+    ledger: Ledger,
+) -> Service {
     let clock = Clock::starting_at(jiff::Timestamp::now());
     let lanes = vendors
         .iter()
         .map(|vendor| {
             let provider: Arc<dyn Provider> = Arc::<Scripted>::clone(vendor);
-            let lane = Lane::new(provider, settings, &breaker_settings(), 1);
+            let lane = Lane::new(provider, settings, breaker, 1);
             (vendor.name.clone(), Arc::new(lane))
         })
         .collect();
