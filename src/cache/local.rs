@@ -15,7 +15,7 @@ const OVERHEAD_BYTES: usize = 320;
 #[derive(Debug, Clone)]
 pub struct Stored {
     /// The answer; its message is a phrase of the vendor's table or absent.
-    pub answer: Answer,
+    pub answer: Arc<Answer>,
     /// Who gave it.
     pub provider: ProviderName,
     /// Until when it may be given out freely.
@@ -52,7 +52,11 @@ impl Stored {
                         + facts.data_version.len()
                 }
             };
-        let bytes = OVERHEAD_BYTES + size_of::<QuestionTag>() + size_of::<Self>() + texts;
+        let bytes = OVERHEAD_BYTES
+            + size_of::<QuestionTag>()
+            + size_of::<Self>()
+            + size_of::<Answer>()
+            + texts;
         u32::try_from(bytes).unwrap_or(u32::MAX)
     }
 }

@@ -1,6 +1,6 @@
 //! What vendors answer, in the vocabulary of the house.
 
-use std::{borrow::Cow, time::Duration};
+use std::{borrow::Cow, sync::Arc, time::Duration};
 
 use jiff::Timestamp;
 
@@ -150,6 +150,21 @@ pub struct Answer {
     pub provider_request_id: VendorToken<64>,
     /// When it was given.
     pub answered_at: Timestamp,
+}
+
+impl Answer {
+    /// What of it may be kept and given to others: all but a text that is in no vendor's table.
+    #[must_use]
+    pub fn storable(self: &Arc<Self>) -> Arc<Self> {
+        let message = self.provider_message.storable();
+        if message == self.provider_message {
+            return Arc::clone(self);
+        }
+        Arc::new(Self {
+            provider_message: message,
+            ..Self::clone(self)
+        })
+    }
 }
 
 vocabulary! {

@@ -88,14 +88,12 @@ impl Conclusion {
 
     /// The same without what only those may have who asked for it now.
     pub(super) fn storable(self: &Arc<Self>) -> Arc<Self> {
-        let message = self.answer.provider_message.storable();
-        if message == self.answer.provider_message {
+        let answer = self.answer.storable();
+        if Arc::ptr_eq(&answer, &self.answer) {
             return Arc::clone(self);
         }
-        let mut answer = Answer::clone(&self.answer);
-        answer.provider_message = message;
         Arc::new(Self {
-            answer: Arc::new(answer),
+            answer,
             provider: self.provider.clone(),
             source: self.source,
             attempts: Vec::new(),

@@ -7,7 +7,7 @@ use jiff::Timestamp;
 use super::{Inner, ask::Ask, conclusion::Conclusion, denial::Denial, flight::Outcome};
 use crate::{
     cache::{QuestionTag, Stored, local::age},
-    domain::{Answer, Attempt, CardInfoResult, Finding, Reason, Source, result_code::Keep},
+    domain::{Attempt, CardInfoResult, Finding, Reason, Source, result_code::Keep},
     telemetry::events::{self, CacheOutcome, Tier},
 };
 
@@ -17,7 +17,7 @@ impl Inner {
         let usable =
             stored.is_fresh(self.clock.now(), ask.max_age) && ask.caller.may_use(&stored.provider);
         usable.then(|| Conclusion {
-            answer: Arc::new(stored.answer.clone()),
+            answer: Arc::clone(&stored.answer),
             provider: stored.provider.clone(),
             source: Source::Cache,
             attempts: Vec::new(),
@@ -41,7 +41,7 @@ impl Inner {
         (usable && stored.may_be_stale()).then(|| {
             events::cache_lookup(Tier::Local, CacheOutcome::Stale);
             Arc::new(Conclusion {
-                answer: Arc::new(stored.answer.clone()),
+                answer: Arc::clone(&stored.answer),
                 provider: stored.provider.clone(),
                 source: Source::Cache,
                 attempts,
@@ -93,10 +93,8 @@ impl Inner {
         } else {
             fresh
         };
-        let mut answer = Answer::clone(&conclusion.answer);
-        answer.provider_message = answer.provider_message.storable();
         (!fresh.is_zero()).then(|| Stored {
-            answer,
+            answer: conclusion.answer.storable(),
             provider: conclusion.provider.clone(),
             fresh_until: later(now, fresh),
             stale_until: later(now, stale),
