@@ -4,6 +4,8 @@
 
 pub mod key;
 pub mod local;
+pub mod seal;
+pub mod shared;
 
-pub use key::{Digests, QuestionTag, Scope};
+pub use key::{Digests, KeyRing, QuestionTag, Scope, Tags};
 pub use local::{LocalCache, Stored};

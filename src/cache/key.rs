@@ -9,6 +9,7 @@ use hmac::{Hmac, KeyInit, Mac};
 use sha2::Sha256;
 use zeroize::Zeroizing;
 
+use super::seal::Sealer;
 use crate::domain::{Identity, Phone, ProviderName, Question};
 
 type HmacSha256 = Hmac<Sha256>;
@@ -18,6 +19,9 @@ type HmacSha256 = Hmac<Sha256>;
 const CARD_BYTES: usize = 8;
 /// Bytes of a tag that names a question. Two questions that shared one would share an answer.
 const QUESTION_BYTES: usize = 16;
+
+/// What a request id stands for, as a keyed digest.
+pub type Content = [u8; QUESTION_BYTES];
 
 /// Whose answers a question may share.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -82,6 +86,7 @@ enum Purpose {
     Guard,
     Idempotency,
     Ledger,
+    SharedValues,
 }
 
 impl Purpose {
@@ -92,7 +97,65 @@ impl Purpose {
             Self::Guard => b"cardproof guard v1",
             Self::Idempotency => b"cardproof idempotency v1",
             Self::Ledger => b"cardproof ledger v1",
+            Self::SharedValues => b"cardproof shared values v1",
         }
+    }
+}
+
+/// The same thing under the operator's key and, while that key is being exchanged, under the one
+/// before it. What is kept is written under both and found under either.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub struct Tags<T> {
+    /// Under the key.
+    pub current: T,
+    /// Under the key before it.
+    pub previous: Option<T>,
+}
+
+impl<T> Tags<T> {
+    /// One or two tags, the current one first.
+    pub fn iter(&self) -> impl Iterator<Item = &T> {
+        std::iter::once(&self.current).chain(&self.previous)
+    }
+
+    /// Something else about each.
+    pub fn map<U>(&self, mut change: impl FnMut(&T) -> U) -> Tags<U> {
+        Tags {
+            current: change(&self.current),
+            previous: self.previous.as_ref().map(change),
+        }
+    }
+}
+
+/// The operator's key and the one before it, as far as anybody needs them.
+#[derive(Debug, Clone)]
+pub struct KeyRing {
+    /// The key.
+    pub current: Digests,
+    /// The one before it, while it is being exchanged.
+    pub previous: Option<Digests>,
+}
+
+impl KeyRing {
+    /// Whether there is a key before this one.
+    #[must_use]
+    pub const fn is_being_exchanged(&self) -> bool {
+        self.previous.is_some()
+    }
+
+    /// Something under each key.
+    pub fn each<T>(&self, mut make: impl FnMut(&Digests) -> T) -> Tags<T> {
+        Tags {
+            current: make(&self.current),
+            previous: self.previous.as_ref().map(make),
+        }
+    }
+
+    /// The sealers of all keys, in the order of [`Tags::iter`].
+    pub fn sealers(&self) -> impl Iterator<Item = &Sealer> {
+        std::iter::once(&self.current)
+            .chain(&self.previous)
+            .map(Digests::sealer)
     }
 }
 
@@ -104,24 +167,26 @@ pub struct Digests {
     guard: HmacSha256,
     idempotency: HmacSha256,
     ledger: HmacSha256,
+    sealer: Sealer,
 }
 
 impl Digests {
     /// Derives the keys of all purposes from the operator's key.
     #[must_use]
     pub fn new(key: &[u8]) -> Self {
-        let derived = |purpose: Purpose| {
+        let key_for = |purpose: Purpose| {
             let mut master = prepared(key);
             master.update(purpose.label());
-            let derived = Zeroizing::new(master.finalize().into_bytes().to_vec());
-            prepared(&derived)
+            Zeroizing::new(<[u8; 32]>::from(master.finalize().into_bytes()))
         };
+        let derived = |purpose: Purpose| prepared(&key_for(purpose)[..]);
         Self {
             cache_card: derived(Purpose::CacheCard),
             cache_question: derived(Purpose::CacheQuestion),
             guard: derived(Purpose::Guard),
             idempotency: derived(Purpose::Idempotency),
             ledger: derived(Purpose::Ledger),
+            sealer: Sealer::new(&key_for(Purpose::SharedValues)),
         }
     }
 
@@ -177,9 +242,15 @@ impl Digests {
         CardTag(short(&self.ledger, card.as_bytes()))
     }
 
+    /// Seals what is kept outside of this process.
+    #[must_use]
+    pub const fn sealer(&self) -> &Sealer {
+        &self.sealer
+    }
+
     /// What a request id stands for: the normalised factors, nothing else.
     #[must_use]
-    pub fn content(&self, question: &Question) -> [u8; QUESTION_BYTES] {
+    pub fn content(&self, question: &Question) -> Content {
         let mut mac = self.idempotency.clone();
         content(&mut mac, question);
         truncated(&mac.finalize().into_bytes())

@@ -44,11 +44,8 @@ pub use self::{
     suspects::{SUSPECT_CARDS, SUSPECT_WINDOW},
 };
 use super::clock::Clock;
-use crate::{
-    cache::key::CardTag,
-    config::GuardSettings,
-    domain::{GuardEffect, Operation},
-};
+pub use crate::cache::shared::Family;
+use crate::{cache::key::CardTag, config::GuardSettings, domain::GuardEffect};
 
 /// Records that are kept at most, about 100 bytes each: one for each card and family.
 pub const MAX_CARDS: usize = 1_000_000;
@@ -56,35 +53,12 @@ pub const MAX_CARDS: usize = 1_000_000;
 const MAX_SHARDS: usize = 64;
 /// Fewer records than this are not worth a lock of their own.
 const MIN_SHARD: usize = 1024;
-/// Which calls are counted together.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-pub enum Family {
-    /// Verification, of any number of factors.
-    Verification,
-    /// Card information.
-    CardInformation,
-}
 
-impl Family {
-    /// What an answer does to this family's counts.
-    const fn effect(self, effect: GuardEffect) -> GuardEffect {
-        match (self, effect) {
-            (Self::CardInformation, GuardEffect::Match | GuardEffect::Mismatch) => {
-                GuardEffect::Call
-            }
-            (_, effect) => effect,
-        }
-    }
-}
-
-impl From<Operation> for Family {
-    fn from(operation: Operation) -> Self {
-        match operation {
-            Operation::VerifyTwo | Operation::VerifyThree | Operation::VerifyFour => {
-                Self::Verification
-            }
-            Operation::CardInfo => Self::CardInformation,
-        }
+/// What an answer does to the counts of a family.
+const fn counted(family: Family, effect: GuardEffect) -> GuardEffect {
+    match (family, effect) {
+        (Family::CardInformation, GuardEffect::Match | GuardEffect::Mismatch) => GuardEffect::Call,
+        (_, effect) => effect,
     }
 }
 
@@ -337,7 +311,7 @@ impl Inner {
     }
 
     fn settle(&self, key: &Key, caller: CallerId, effect: GuardEffect) {
-        let effect = key.family.effect(effect);
+        let effect = counted(key.family, effect);
         let mut shard = self.shard(key).lock();
         let now = self.clock.now();
         shard.change(key, now, |card| card.settle(caller, effect, now));
@@ -348,12 +322,12 @@ impl Inner {
         let share = self.settings.caller_share;
         let calls = divided(self.settings.max_calls, divisor);
         let mismatches = divided(self.settings.max_mismatches, divisor);
-        let counted = family == Family::Verification;
+        let counts_mismatches = family == Family::Verification;
         Limits {
             calls,
-            mismatches: counted.then_some(mismatches),
+            mismatches: counts_mismatches.then_some(mismatches),
             caller_calls: share_of(calls, share),
-            caller_mismatches: counted.then(|| share_of(mismatches, share)),
+            caller_mismatches: counts_mismatches.then(|| share_of(mismatches, share)),
         }
     }
 
