@@ -179,9 +179,9 @@ impl Service {
     /// # Errors
     /// When there is no answer to it; see [`Denial`].
     pub async fn ask(&self, ask: Ask) -> Result<Reply, Denial> {
-        let candidates = self.inner.candidates(&ask)?;
+        let first = self.inner.first_candidate(&ask)?;
         let Some(id) = ask.request_id else {
-            return self.answer(&ask, &candidates, None).await;
+            return self.answer(&ask, first, None).await;
         };
         let content = self.inner.digests.content(&ask.question);
         loop {
@@ -190,7 +190,7 @@ impl Service {
                 .request_ids
                 .begin(&ask.caller.name, id, content, Instant::now());
             match begun {
-                Begin::New(token) => return self.answer(&ask, &candidates, Some(token)).await,
+                Begin::New(token) => return self.answer(&ask, first, Some(token)).await,
                 Begin::Earlier(remembered) => return remembered.reply(),
                 Begin::Running(waiting) => {
                     let ended = tokio::time::timeout_at(ask.deadline, waiting.ended());
@@ -217,10 +217,10 @@ impl Service {
     async fn answer(
         &self,
         ask: &Ask,
-        candidates: &[Arc<Lane>],
+        first: &Lane,
         mut token: Option<Token<Remembered>>,
     ) -> Result<Reply, Denial> {
-        if let Some(conclusion) = self.inner.known_without_asking(ask, candidates) {
+        if let Some(conclusion) = self.inner.known_without_asking(ask, first) {
             return Ok(remembered(token, conclusion));
         }
         let scope = match self.inner.share {
@@ -251,8 +251,10 @@ impl Service {
         if let Some(denial) = held() {
             return Err(Denial::clone(&denial));
         }
+        // what is answered from memory, which is most, needs no list
+        let candidates: Vec<_> = self.inner.candidates(ask).cloned().collect();
         loop {
-            let boarded = self.board(tag, ask, candidates, &mut token, held).await?;
+            let boarded = self.board(tag, ask, &candidates, &mut token, held).await?;
             if let Some(reply) = boarded {
                 return Ok(reply);
             }
@@ -319,50 +321,47 @@ impl Service {
 }
 
 impl Inner {
-    /// The providers that may be asked, in order: at least one.
-    fn candidates(&self, ask: &Ask) -> Result<Vec<Arc<Lane>>, Denial> {
-        let able = |lane: &&Arc<Lane>| lane.can(&ask.question);
+    /// The first of the providers that may be asked.
+    fn first_candidate(&self, ask: &Ask) -> Result<&Arc<Lane>, Denial> {
         if let Some(pinned) = &ask.pinned {
-            let Some(lane) = self.lanes.get(pinned) else {
+            if !self.lanes.contains_key(pinned) {
                 return Err(Denial::Invalid(vec![Violation::new(
                     Field::Provider,
                     InvalidInput::ProviderUnknown,
                     "no provider of that name is configured",
                 )]));
-            };
+            }
             if !ask.caller.may_use(pinned) {
                 return Err(Denial::because(Reason::ProviderNotAllowed));
             }
-            return Some(lane)
-                .filter(able)
-                .map(|lane| vec![Arc::clone(lane)])
-                .ok_or_else(|| Denial::because(Reason::NoProvider));
         }
-        let lanes: Vec<Arc<Lane>> = self
-            .routes
-            .get(&ask.question.operation())
-            .into_iter()
+        self.candidates(ask)
+            .next()
+            .ok_or_else(|| Denial::because(Reason::NoProvider))
+    }
+
+    /// The providers that may be asked, in order: the pinned one, else those of the route.
+    fn candidates(&self, ask: &Ask) -> impl Iterator<Item = &Arc<Lane>> {
+        let pinned = ask.pinned.as_ref().map(|name| self.lanes.get(name));
+        let route = match pinned {
+            Some(_) => None,
+            None => self.routes.get(&ask.question.operation()),
+        };
+        pinned
             .flatten()
-            .filter(|lane| ask.caller.may_use(lane.name()))
-            .filter(able)
-            .cloned()
-            .collect();
-        if lanes.is_empty() {
-            return Err(Denial::because(Reason::NoProvider));
-        }
-        Ok(lanes)
+            .into_iter()
+            .chain(route.into_iter().flatten())
+            .filter(|lane| ask.caller.may_use(lane.name()) && lane.can(&ask.question))
     }
 
     /// What the first provider knows without waiting, if it is an embedded table.
-    fn known_without_asking(&self, ask: &Ask, candidates: &[Arc<Lane>]) -> Option<Conclusion> {
+    fn known_without_asking(&self, ask: &Ask, first: &Lane) -> Option<Conclusion> {
         let Question::CardInfo(inquiry) = &ask.question else {
             return None;
         };
-        let [first, others @ ..] = candidates else {
-            return None;
-        };
         let answer = first.provider().card_info_now(inquiry)?;
-        if routing::says_nothing(&answer.finding) && !others.is_empty() {
+        // what the table does not know, another one may
+        if routing::says_nothing(&answer.finding) && self.candidates(ask).nth(1).is_some() {
             return None;
         }
         Some(Conclusion {
