@@ -48,12 +48,9 @@ fn main() -> Result<(), InstallError> {
         version: "0",
         bin_data_version: "0",
         providers: providers.clone(),
+        currencies: Vec::new(),
     };
-    let observed = Observed {
-        cache_entries: Box::new(|| 0),
-        cache_weight_bytes: Box::new(|| 0),
-    };
-    let metrics = metrics::install(identity, observed)?;
+    let metrics = metrics::install(identity, Observed::default())?;
     let finding = Finding::verified(ResultCode::Match);
     let time = Duration::from_micros(40);
     let call = || events::call_ended(black_box(RpcMethod::VerifyBankCard), black_box(0), time);

@@ -185,10 +185,11 @@ fn run(
 ) -> Result<Outcome, StartError> {
     let service = service(config, env, outside.handle())?;
     let (grpc, admin) = (sockets.grpc.local_addr()?, sockets.admin.local_addr()?);
-    let metrics = Exposition::install(&service)?;
+    let callers = protection::callers(config);
+    let metrics = Exposition::install(&service, &callers)?;
     let health = HealthSwitch::new();
     let hot = Api::new(service.clone(), config.luhn, config.server.max_deadline)
-        .into_server(config.server.max_message_bytes, protection::callers(config));
+        .into_server(config.server.max_message_bytes, callers);
     let tls = protection::tls(config)?;
     let rest =
         routes::rest(health.clone(), config.server.reflection).map_err(|_| StartError::Contract)?;

@@ -6,5 +6,6 @@ pub mod format;
 pub mod init;
 pub mod metrics;
 pub mod panics;
+pub mod redaction;
 
 pub use init::{Guard, LevelHandle, init};

@@ -1,32 +1,32 @@
 //! What `/metrics` shows.
 
+use std::{collections::BTreeSet, sync::Arc};
+
 use super::{DATA_VERSION, StartError};
 use crate::{
     admin::MetricsSource,
-    service::Service,
-    telemetry::metrics::{self, Identity, Metrics, Observed},
+    domain::{Operation, ProviderName},
+    grpc::auth::Callers,
+    service::{Service, ask::Caller},
+    telemetry::metrics::{self, BudgetScope, Identity, Metrics, Observed},
 };
 
 /// The metrics of the process, as the admin port wants them.
 pub struct Exposition(&'static Metrics);
 
 impl Exposition {
-    /// Begins to count for a service.
+    /// Begins to count for a service and those who may call it.
     ///
     /// # Errors
     /// When the exporter cannot be made.
-    pub fn install(service: &Service) -> Result<Self, StartError> {
+    pub fn install(service: &Service, callers: &Arc<Callers>) -> Result<Self, StartError> {
         let identity = Identity {
             version: env!("CARGO_PKG_VERSION"),
             bin_data_version: DATA_VERSION,
             providers: service.lanes().map(|lane| lane.name().clone()).collect(),
+            currencies: currencies(service),
         };
-        let (entries, weight) = (service.clone(), service.clone());
-        let observed = Observed {
-            cache_entries: Box::new(move || entries.cache().entries()),
-            cache_weight_bytes: Box::new(move || weight.cache().weight_bytes()),
-        };
-        metrics::install(identity, observed)
+        metrics::install(identity, observed(service, callers))
             .map(Self)
             .map_err(|_| StartError::Metrics)
     }
@@ -36,4 +36,79 @@ impl MetricsSource for Exposition {
     fn metrics(&self) -> String {
         self.0.text()
     }
+}
+
+/// The currency of each provider that has a price.
+fn currencies(service: &Service) -> Vec<(ProviderName, String)> {
+    let priced = service.lanes().filter_map(|lane| {
+        let mut prices = Operation::ALL.iter().filter_map(|it| lane.price(*it));
+        Some((lane.name().clone(), prices.next()?.currency.clone()))
+    });
+    priced.collect()
+}
+
+fn observed(service: &Service, callers: &Arc<Callers>) -> Observed {
+    let read = |service: &Service| service.clone();
+    let (entries, weight, breakers) = (read(service), read(service), read(service));
+    let (budgets, suspects, ledger) = (read(service), read(service), read(service));
+    let (spenders, known) = (Arc::clone(callers), Arc::clone(callers));
+    Observed {
+        cache_entries: Box::new(move || entries.cache().entries()),
+        cache_weight_bytes: Box::new(move || weight.cache().weight_bytes()),
+        breakers: Box::new(move || breaker_states(&breakers)),
+        budgets: Box::new(move || spent_ratios(&budgets, &spenders)),
+        suspects: Box::new(move || suspicions(&suspects, &known)),
+        ledger_errors: Box::new(move || ledger.safeguards().ledger.errors()),
+    }
+}
+
+fn breaker_states(service: &Service) -> Vec<(ProviderName, Operation, u64)> {
+    let with_breaker = service.lanes().filter(|lane| !lane.is_embedded());
+    with_breaker
+        .flat_map(|lane| {
+            let capabilities = lane.provider().capabilities();
+            let able = Operation::ALL
+                .iter()
+                .filter(move |it| capabilities.can(**it));
+            able.map(|operation| {
+                let state = lane.breaker_state(*operation).as_metric();
+                (lane.name().clone(), *operation, state)
+            })
+        })
+        .collect()
+}
+
+fn spent_ratios(service: &Service, callers: &Callers) -> Vec<(BudgetScope, String, f64)> {
+    let now = service.clock().now();
+    let of_providers = service.lanes().filter_map(|lane| {
+        let ratio = lane.budget().spent_ratio(now)?;
+        let name = lane.name().as_str().to_owned();
+        Some((BudgetScope::Provider, name, ratio))
+    });
+    let of_callers = callers.callers();
+    let of_callers = of_callers.iter().filter_map(|caller| {
+        let ratio = caller.budget.spent_ratio(now)?;
+        Some((BudgetScope::Caller, caller.name.to_string(), ratio))
+    });
+    of_providers.chain(of_callers).collect()
+}
+
+/// Everybody who may call, and who had mismatches lately though that may not be so any more.
+fn suspicions(service: &Service, callers: &Callers) -> Vec<(String, bool)> {
+    let lately = service.safeguards().guard.suspects();
+    let of_lately = lately
+        .iter()
+        .map(|it| (it.caller.to_string(), it.suspected));
+    let named: BTreeSet<&str> = lately.iter().map(|it| &*it.caller).collect();
+    let mut others: Vec<_> = callers
+        .callers()
+        .iter()
+        .map(|it| it.name.to_string())
+        .collect();
+    if others.is_empty() {
+        others.push(Caller::anonymous().name.to_string());
+    }
+    others.retain(|name| !named.contains(&**name));
+    let others = others.into_iter().map(|name| (name, false));
+    of_lately.chain(others).collect()
 }

@@ -172,6 +172,21 @@ impl Callers {
         Self { by }
     }
 
+    /// Everybody who may call, each once; nobody where all are let through.
+    #[must_use]
+    pub fn callers(&self) -> Vec<Arc<Caller>> {
+        let clients: Vec<&Arc<Client>> = match &self.by {
+            By::Nothing => Vec::new(),
+            By::Token(tokens) => tokens.iter().map(|(_, client)| client).collect(),
+            By::Certificate(names) => names.values().collect(),
+        };
+        let by_name: BTreeMap<&str, &Arc<Caller>> = clients
+            .into_iter()
+            .map(|client| (&*client.caller.name, &client.caller))
+            .collect();
+        by_name.into_values().cloned().collect()
+    }
+
     /// Whether calls are let through without a look.
     fn are_everybody(&self) -> bool {
         matches!(self.by, By::Nothing)

@@ -21,6 +21,7 @@ use crate::{
     config::providers::Money,
     domain::{Answer, Charge, GuardEffect, Reason},
     provider::{Health, ProviderError},
+    telemetry::events,
 };
 
 /// What keeps a question from a vendor, or from all of them.
@@ -168,9 +169,12 @@ async fn stake_in_order(
     let card = safeguards
         .guard
         .reserve(tags.guard, &ask.caller.name, family, lane.longest_call())
-        .map_err(|refused| match refused {
-            guard::Refused::Closed { retry_after, .. } => Stopped::CardClosed { retry_after },
-            guard::Refused::Full => Stopped::NoRoomForCards,
+        .map_err(|refused| {
+            events::guard_refused(refused.as_str());
+            match refused {
+                guard::Refused::Closed { retry_after, .. } => Stopped::CardClosed { retry_after },
+                guard::Refused::Full => Stopped::NoRoomForCards,
+            }
         })?;
     let now = safeguards.guard.clock().now();
     let money = match holds(ask, lane, call.price.as_ref(), now) {
@@ -246,6 +250,9 @@ impl Stake {
         };
         for hold in money {
             hold.settle(settlement.charge);
+        }
+        if let (Some(price), Charge::Charged | Charge::Unknown) = (&call.price, settlement.charge) {
+            events::spent(&call.provider, &price.currency, price.micros);
         }
         ledger.settled(&call, &settlement, now);
     }

@@ -138,23 +138,21 @@ impl Budget {
         })
     }
 
-    /// Which part of today's budget is spent: 0 without a limit, and 1 when all of it is.
+    /// Which part of today's budget is spent, 1 being all of it; `None` without a limit.
     #[must_use]
-    pub fn spent_ratio(&self, now: Timestamp) -> f64 {
-        let Some(limit) = &self.inner.limit else {
-            return 0.0;
-        };
+    pub fn spent_ratio(&self, now: Timestamp) -> Option<f64> {
+        let limit = self.inner.limit.as_ref()?;
         let spent = self.spent_micros(now);
         let limit = self.inner.limit_micros(limit);
         if limit == 0 {
-            return 1.0;
+            return Some(1.0);
         }
         #[expect(
             clippy::cast_precision_loss,
             reason = "a ratio for a metric; money itself stays whole"
         )]
         let ratio = spent as f64 / limit as f64;
-        ratio
+        Some(ratio)
     }
 
     /// What is spent today, in millionths, without what is held.

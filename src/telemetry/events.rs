@@ -101,6 +101,17 @@ vocabulary! {
     }
 }
 
+/// Why the guard refuses a call, in its own words.
+pub const GUARD_REFUSALS: [&str; 7] = [
+    "vendor",
+    "calls",
+    "mismatches",
+    "caller_calls",
+    "caller_mismatches",
+    "in_flight",
+    "full",
+];
+
 /// A call of the gRPC port is over; `code` is the number of a gRPC code.
 pub fn call_ended(method: RpcMethod, code: usize, latency: Duration) {
     metrics::with(|count| count.call(method, code, latency));
@@ -192,6 +203,16 @@ pub fn cache_lookup(tier: Tier, outcome: CacheOutcome) {
 /// A call waits for the same question's call under way.
 pub fn flight_followed(scope: FlightScope) {
     metrics::with(|count| count.follower(scope));
+}
+
+/// The guard let no call be made for a card; `reason` is one of [`GUARD_REFUSALS`].
+pub fn guard_refused(reason: &'static str) {
+    metrics::with(|count| count.guard_refused(reason));
+}
+
+/// A call has cost its price, or may have.
+pub fn spent(provider: &ProviderName, currency: &str, micros: u64) {
+    metrics::with(|count| count.spent(provider, currency, micros));
 }
 
 /// From this latency on an answered call is worth a line.

@@ -16,6 +16,7 @@ use super::{
     filter::{self, Raised},
     format::{JsonLine, UtcMillis},
     panics,
+    redaction::Redacting,
 };
 use crate::config::{LogFormat, LogLevel, LogRequests, TelemetrySettings};
 
@@ -114,7 +115,7 @@ where
 {
     let (filter, reload) = reload::Layer::new(filter::targets(level, &raised));
     let lines = fmt::layer()
-        .with_writer(writer)
+        .with_writer(Redacting(writer))
         .with_ansi(look.colour && !look.json)
         // a full disk or a closed pipe must not panic through the standard error
         .log_internal_errors(false);
@@ -211,6 +212,18 @@ mod tests {
         .map(|key| lines[0].find(key).unwrap())
         .to_vec();
         assert!(order.is_sorted());
+    }
+
+    #[rstest]
+    fn what_looks_like_a_card_does_not_get_out(#[values(true, false)] json: bool) {
+        let lines = logged(json, false, |_| {
+            tracing::error!(target: "cardproof", given = "4111111111111111", "oh");
+            tracing::info!(target: "ledger", "{{\"x\":\"4111 1111 1111 1111\"}}");
+        });
+        assert_eq!(lines.len(), 2);
+        for line in lines {
+            assert!(!line.contains("1111") && line.contains("****"), "{line}");
+        }
     }
 
     #[test]

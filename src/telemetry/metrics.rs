@@ -21,7 +21,10 @@
 //! 5. `cargo run --example generate-docs -- --write`, and a line in the table of
 //!    `tests/it/metrics.rs`, written by hand.
 
+mod costs;
 mod family;
+mod labels;
+mod observed;
 pub mod page;
 pub mod table;
 
@@ -31,28 +34,21 @@ use opentelemetry::metrics::{Counter, Gauge, Histogram, Meter, MeterProvider};
 use opentelemetry_sdk::metrics::{Instrument, SdkMeterProvider, Stream};
 use prometheus::{Registry, TextEncoder};
 
+pub use self::observed::{BudgetScope, Observed, Read};
 use self::{
-    family::{Family, Values, combinations, words},
+    costs::Costs,
+    family::{Family, Values, words},
+    labels::{Labels, status_index},
     table::Row,
 };
-use super::events::{CacheOutcome, FlightScope, GRPC_CODES, RpcMethod, Tier};
-use crate::domain::{
-    Attempt, AttemptOutcome, CardInfoResult, Charge, Finding, Operation, ProviderName, ResultCode,
-};
+use super::events::{CacheOutcome, FlightScope, GUARD_REFUSALS, RpcMethod, Tier};
+use crate::domain::{Attempt, AttemptOutcome, Finding, Operation, ProviderName, ResultCode};
 
 /// Upper bounds of the histograms' buckets. A cached answer takes microseconds, a vendor's up to
 /// seconds, and no call longer than the usual `server.max_deadline_ms`.
 pub const BOUNDS_SECONDS: [f64; 14] = [
     0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0,
 ];
-
-/// The statuses that are told apart; of any other only the class is. With `none` and the classes
-/// they are all values of the label.
-const STATUSES: [u16; 25] = [
-    200, 201, 202, 204, 301, 302, 303, 304, 307, 308, 400, 401, 403, 404, 405, 408, 409, 413, 415,
-    422, 429, 500, 502, 503, 504,
-];
-const CLASSES: [&str; 6] = ["1xx", "2xx", "3xx", "4xx", "5xx", "other"];
 
 static INSTALLED: OnceLock<Metrics> = OnceLock::new();
 
@@ -64,14 +60,8 @@ pub struct Identity {
     pub bin_data_version: &'static str,
     /// All providers that may be asked.
     pub providers: Vec<ProviderName>,
-}
-
-/// What is read when somebody looks.
-pub struct Observed {
-    /// Answers in the cache of this process.
-    pub cache_entries: Box<dyn Fn() -> u64 + Send + Sync>,
-    /// Bytes that they take.
-    pub cache_weight_bytes: Box<dyn Fn() -> u64 + Send + Sync>,
+    /// The currency of each provider that has a price.
+    pub currencies: Vec<(ProviderName, String)>,
 }
 
 /// The metrics of the process.
@@ -135,8 +125,7 @@ impl Metrics {
             })
             .build();
         let maker = Maker(provider.meter("cardproof"));
-        maker.observe(&table::CACHE_ENTRIES, observed.cache_entries);
-        maker.observe(&table::CACHE_WEIGHT, observed.cache_weight_bytes);
+        observed.register(&maker.0);
         Ok(Self {
             instruments: Instruments::new(&maker, labels, identity),
             registry,
@@ -150,86 +139,6 @@ impl Metrics {
         TextEncoder::new()
             .encode_to_string(&self.registry.gather())
             .unwrap_or_default()
-    }
-}
-
-/// The sets of values that several metrics share.
-struct Labels {
-    providers: Values,
-    operations: Values,
-}
-
-impl Labels {
-    fn new(providers: &[ProviderName]) -> Self {
-        Self {
-            providers: providers
-                .iter()
-                .map(|name| name.as_str().to_owned().into())
-                .collect(),
-            operations: words(Operation::ALL.iter().map(|it| it.as_str())),
-        }
-    }
-
-    fn calls(&self) -> [Values; 2] {
-        [
-            words(RpcMethod::ALL.iter().map(|it| it.as_str())),
-            words(GRPC_CODES),
-        ]
-    }
-
-    fn vendor_calls(&self) -> [Values; 3] {
-        let mut operations = self.operations.clone();
-        operations.push("probe".into());
-        let mut statuses = words(["none"]);
-        statuses.extend(STATUSES.iter().map(|status| status.to_string().into()));
-        statuses.extend(words(CLASSES));
-        [self.providers.clone(), operations, statuses]
-    }
-
-    fn results(&self) -> [Values; 3] {
-        let verified = ResultCode::ALL.iter().map(|it| it.as_str());
-        let found = CardInfoResult::ALL.iter().map(|it| it.as_str());
-        [
-            self.operations.clone(),
-            self.providers.clone(),
-            words(verified.chain(found)),
-        ]
-    }
-
-    fn attempts(&self) -> [Values; 4] {
-        [
-            self.providers.clone(),
-            self.operations.clone(),
-            words(AttemptOutcome::ALL.iter().map(|it| it.as_str())),
-            words(Charge::ALL.iter().map(|it| it.as_str())),
-        ]
-    }
-
-    fn provider(&self) -> [Values; 1] {
-        [self.providers.clone()]
-    }
-
-    fn provider_and_operation(&self) -> [Values; 2] {
-        [self.providers.clone(), self.operations.clone()]
-    }
-
-    fn lookups(&self) -> [Values; 2] {
-        [
-            words(Tier::ALL.iter().map(|it| it.as_str())),
-            words(CacheOutcome::ALL.iter().map(|it| it.as_str())),
-        ]
-    }
-
-    /// How many series the SDK may keep, where that is more than a few: beyond its own limit it
-    /// would lump the rest together under a label of its own.
-    fn limits(&self) -> [(&'static str, usize); 4] {
-        [
-            (table::CALLS.name, combinations(&self.calls())),
-            (table::VENDOR_CALLS.name, combinations(&self.vendor_calls())),
-            (table::RESULTS.name, combinations(&self.results())),
-            (table::ATTEMPTS.name, combinations(&self.attempts())),
-        ]
-        .map(|(name, limit)| (name, limit.max(1)))
     }
 }
 
@@ -268,17 +177,6 @@ impl Maker {
             .build();
         Family::new(row, instrument, values)
     }
-
-    fn observe(&self, row: &Row, read: Box<dyn Fn() -> u64 + Send + Sync>) {
-        // the meter keeps the callback; the instrument itself is nothing
-        let _ = self
-            .0
-            .u64_observable_gauge(row.name)
-            .with_unit(row.unit)
-            .with_description(row.meaning)
-            .with_callback(move |observer| observer.observe(read(), &[]))
-            .build();
-    }
 }
 
 /// Everything that is counted.
@@ -295,6 +193,8 @@ pub(super) struct Instruments {
     clock_skew: Family<Gauge<i64>, 1>,
     cache_lookups: Family<Counter<u64>, 2>,
     followers: Family<Counter<u64>, 1>,
+    guard_refusals: Family<Counter<u64>, 1>,
+    costs: Costs,
 }
 
 impl Instruments {
@@ -327,6 +227,10 @@ impl Instruments {
                 .counter(&table::CACHE_LOOKUPS, labels.lookups())
                 .all_at_zero(),
             followers: maker.counter(&table::FOLLOWERS, scopes).all_at_zero(),
+            guard_refusals: maker
+                .counter(&table::GUARD_REFUSALS, [words(GUARD_REFUSALS)])
+                .all_at_zero(),
+            costs: Costs::new(&maker.0, identity.currencies),
         }
     }
 
@@ -425,6 +329,17 @@ impl Instruments {
         }
     }
 
+    pub(super) fn guard_refused(&self, reason: &str) {
+        let known = GUARD_REFUSALS.iter().position(|known| *known == reason);
+        if let Some(series) = known.and_then(|reason| self.guard_refusals.at([reason])) {
+            series.add(1);
+        }
+    }
+
+    pub(super) fn spent(&self, provider: &ProviderName, currency: &str, micros: u64) {
+        self.costs.add(provider, currency, micros);
+    }
+
     pub(super) fn follower(&self, scope: FlightScope) {
         if let Some(series) = self.followers.at([scope as usize]) {
             series.add(1);
@@ -443,17 +358,6 @@ const fn says_misconfigured(outcome: AttemptOutcome) -> Option<bool> {
         | AttemptOutcome::BudgetSpent
         | AttemptOutcome::OutcomeUnknown => None,
     }
-}
-
-/// The index of a status: `none`, the ones that are told apart, then the classes.
-fn status_index(status: Option<u16>) -> usize {
-    let Some(status) = status else { return 0 };
-    let known = STATUSES.iter().position(|known| *known == status);
-    let class = match status / 100 {
-        class @ 1..=5 => usize::from(class - 1),
-        _ => CLASSES.len() - 1,
-    };
-    1 + known.unwrap_or(STATUSES.len() + class)
 }
 
 #[cfg(test)]

@@ -23,7 +23,13 @@ use self::text::Text;
 use super::net::fixture::{Answer, Raw, path};
 
 /// What is told, by hand from the public contract: name, type, labels.
-const TOLD: [(&str, &str, &[&str]); 14] = [
+const TOLD: [(&str, &str, &[&str]); 21] = [
+    (
+        "cardproof_breaker_state",
+        "gauge",
+        &["operation", "provider"],
+    ),
+    ("cardproof_budget_spent_ratio", "gauge", &["name", "scope"]),
     (
         "cardproof_build_info",
         "gauge",
@@ -36,7 +42,10 @@ const TOLD: [(&str, &str, &[&str]); 14] = [
         &["outcome", "tier"],
     ),
     ("cardproof_cache_weight_bytes", "gauge", &[]),
+    ("cardproof_card_testing_suspects", "gauge", &["caller"]),
     ("cardproof_flight_followers_total", "counter", &["scope"]),
+    ("cardproof_guard_refusals_total", "counter", &["reason"]),
+    ("cardproof_ledger_errors_total", "counter", &[]),
     ("cardproof_outcome_unknown_total", "counter", &["provider"]),
     (
         "cardproof_provider_calls_total",
@@ -53,12 +62,18 @@ const TOLD: [(&str, &str, &[&str]); 14] = [
         "counter",
         &["operation", "provider"],
     ),
+    (
+        "cardproof_provider_cost_total",
+        "counter",
+        &["currency", "provider"],
+    ),
     ("cardproof_provider_misconfigured", "gauge", &["provider"]),
     (
         "cardproof_provider_nonce_reused_total",
         "counter",
         &["provider"],
     ),
+    ("cardproof_redaction_hits_total", "counter", &[]),
     (
         "cardproof_results_total",
         "counter",
@@ -118,7 +133,9 @@ impl Running {
         let settings = format!(
             "[server]\nlisten = \"{grpc}\"\nadmin_listen = \"{admin}\"\nmax_connections = 100\n\
              [providers.ace]\nkind = \"ace\"\nendpoint = \"http://{vendor}\"\n\
-             token = {{ env = \"TEST_ACE_TOKEN\" }}\n"
+             token = {{ env = \"TEST_ACE_TOKEN\" }}\n\
+             daily_budget = {{ currency = \"CNY\", amount = 8.0 }}\n\
+             [providers.ace.price]\ncurrency = \"CNY\"\ntwo = 2.0\n"
         );
         std::fs::write(&config, settings).unwrap();
         let child = Command::new(env!("CARGO_BIN_EXE_cardproof"))
@@ -333,6 +350,10 @@ fn expected_counts() -> BTreeMap<String, u64> {
             11,
         ),
         other(r#"cardproof_flight_followers_total{scope="local"}"#, 1),
+        other(
+            r#"cardproof_provider_cost_total{currency="CNY",provider="ace"}"#,
+            2,
+        ),
         other(r#"cardproof_outcome_unknown_total{provider="sandbox"}"#, 2),
         other(r#"cardproof_outcome_unknown_total{provider="ace"}"#, 1),
         other(
@@ -375,6 +396,12 @@ async fn a_scripted_series_counts_exactly() {
     };
     assert_eq!(misconfigured("sandbox"), 1.0);
     assert_eq!(misconfigured("ace"), 0.0);
+    let spent = gauge(r#"cardproof_budget_spent_ratio{name="ace",scope="provider"}"#);
+    assert_eq!(spent, 0.25);
+    let breaker = gauge(r#"cardproof_breaker_state{operation="verify_two",provider="ace"}"#);
+    assert_eq!(breaker, 0.0);
+    let suspect = gauge(r#"cardproof_card_testing_suspects{caller="anonymous"}"#);
+    assert_eq!(suspect, 0.0);
     let skew = gauge(r#"cardproof_provider_clock_skew_seconds{provider="ace"}"#);
     assert!((skew - SKEW_SECONDS as f64).abs() <= 2.0, "{skew}");
     assert_eq!(

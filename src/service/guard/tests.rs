@@ -358,6 +358,19 @@ async fn racing_callers_keep_to_their_shares() {
 }
 
 #[test]
+fn every_refusal_has_a_place_among_the_metrics() {
+    let closed = Cause::ALL.iter().map(|cause| Refused::Closed {
+        cause: *cause,
+        retry_after: Duration::ZERO,
+    });
+    let words: Vec<_> = closed
+        .chain([Refused::Full])
+        .map(|refused| refused.as_str())
+        .collect();
+    assert_eq!(words, crate::telemetry::events::GUARD_REFUSALS);
+}
+
+#[test]
 fn a_million_records_are_worth_their_memory() {
     // hashbrown keeps at least 7 of 16 places filled, with one byte more for each
     assert!(size_of::<(store::Key, card::Card)>() <= 56);

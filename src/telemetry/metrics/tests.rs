@@ -3,6 +3,7 @@
 use rstest::rstest;
 
 use super::*;
+use crate::domain::Charge;
 
 fn metrics(providers: &[&str]) -> Metrics {
     let identity = Identity {
@@ -12,10 +13,12 @@ fn metrics(providers: &[&str]) -> Metrics {
             .iter()
             .map(|name| ProviderName::new(name).unwrap())
             .collect(),
+        currencies: vec![(ProviderName::new("one").unwrap(), "CNY".to_owned())],
     };
     let observed = Observed {
         cache_entries: Box::new(|| 3),
         cache_weight_bytes: Box::new(|| 1500),
+        ..Observed::default()
     };
     Metrics::new(identity, observed).unwrap()
 }
