@@ -11,6 +11,7 @@ const PACKAGES = {
   Certificate: "@kubernetes-models/cert-manager",
   ExternalSecret: "@kubernetes-models/external-secrets",
   GRPCRoute: "@kubernetes-models/gateway-api",
+  PrometheusRule: "@kubernetes-models/prometheus-operator",
   ServiceMonitor: "@kubernetes-models/prometheus-operator",
 };
 const [folder, file] = process.argv.slice(2);

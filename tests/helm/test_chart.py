@@ -18,7 +18,7 @@ from chart import CASES, CHART, HERE, ROOT, helm, template
 
 SCHEMAS = pathlib.Path(os.environ["SCHEMAS"])
 VERSIONS = json.loads((HERE / "versions.json").read_text(encoding="utf-8"))["kubernetes"]
-FOREIGN = ("Certificate", "ExternalSecret", "GRPCRoute", "ServiceMonitor")
+FOREIGN = ("Certificate", "ExternalSecret", "GRPCRoute", "PrometheusRule", "ServiceMonitor")
 PRODUCTION = yaml.safe_load((CHART / "ci/production-values.yaml").read_text(encoding="utf-8"))
 
 
@@ -319,6 +319,55 @@ class Pods(unittest.TestCase):
                 process.wait(30)
 
 
+class Monitoring(unittest.TestCase):
+    def alerts(self, case, values=None):
+        groups = only(rendered(case, values=values), "PrometheusRule")["spec"]["groups"]
+        return groups, {rule["alert"]: rule for group in groups for rule in group["rules"] if "alert" in rule}
+
+    def test_promtool_accepts_the_rules(self):
+        for case in ("production", "everything"):
+            with tempfile.NamedTemporaryFile("w", suffix=".yaml") as file:
+                yaml.safe_dump({"groups": self.alerts(case)[0]}, file)
+                file.flush()
+                done = command(os.environ["PROMTOOL"], "check", "rules", file.name)
+                self.assertEqual(done.returncode, 0, done.stdout + done.stderr)
+
+    def test_rules_look_at_their_own_release_alone(self):
+        groups, alerts = self.alerts("production")
+        scope = 'namespace="cardproof",service="cardproof-admin"'
+        selectors = [found for group in groups for rule in group["rules"] if not rule["expr"].startswith("vector(")
+                     for found in re.findall(r"(?:\b(?:cardproof|rpc_server|http_client)[a-z0-9_:]*|\bup)(?:\{([^}]*)\})?", rule["expr"])]
+        self.assertGreater(len(selectors), len(alerts))
+        for selector in selectors:
+            self.assertTrue(selector.startswith(scope), selector)
+        limit = next(rule for group in groups for rule in group["rules"] if rule.get("record") == "cardproof:money_per_hour:limit")
+        self.assertEqual(limit["expr"], "vector(200)")
+        self.assertEqual(limit["labels"], {"currency": "CNY", "namespace": "cardproof", "service": "cardproof-admin"})
+        service = only(rendered("production"), "Service", "-admin")
+        self.assertEqual(service["metadata"]["name"], "cardproof-admin")
+
+    def test_what_the_values_say_of_alerts(self):
+        _, alerts = self.alerts("production")
+        everything, some = self.alerts("everything")
+        self.assertEqual(set(alerts) - set(some), {"CardproofClockSkew", "CardproofTelemetryDropped"})
+        self.assertTrue(all(rule["labels"]["team"] == "payments" for rule in some.values()))
+        self.assertNotIn("team", alerts["CardproofDown"]["labels"])
+        self.assertEqual(alerts["CardproofDown"]["annotations"]["runbook_url"],
+                         "https://wiki.example.org/cardproof/RUNBOOK.md#cardproofdown")
+        limits = [(rule["expr"], rule["labels"]["currency"]) for group in everything for rule in group["rules"]
+                  if rule.get("record") == "cardproof:money_per_hour:limit"]
+        self.assertEqual(limits, [("vector(12.5)", "USD")])
+        self.assertEqual(everything[-1]["name"], "more")
+
+    def test_the_dashboard_is_handed_on_as_it_is(self):
+        found = only(rendered("production"), "ConfigMap", "-dashboard")
+        self.assertEqual(found["metadata"]["labels"]["grafana_dashboard"], "1")
+        wanted = json.loads((CHART / "files/dashboard.json").read_text(encoding="utf-8"))
+        self.assertEqual(json.loads(found["data"]["cardproof.json"]), wanted)
+        other = only(rendered("everything"), "ConfigMap", "-dashboard")["metadata"]
+        self.assertEqual((other["labels"]["dashboards"], other["annotations"]), ("cards", {"grafana_folder": "Payments"}))
+
+
 class Refusals(unittest.TestCase):
     def refused(self, text, values, case="default"):
         done = template(case, values=values)
@@ -340,6 +389,9 @@ class Refusals(unittest.TestCase):
             ("Mine", {"config": {"providers": {"Mine": {"kind": "sandbox"}}}}),
             ("vendors", {"networkPolicy": {"vendors": {"to": []}}}),
             ("user", {"runAs": {"user": 0}}),
+            ("moneyPerHour", {"prometheusRule": {"moneyPerHour": {"CNY": 0}}}),
+            ("runbookUrl", {"prometheusRule": {"runbookUrl": "RUNBOOK.md"}}),
+            ("alerts", {"prometheusRule": {"alerts": []}}),
             ("Up/../x", {"secrets": {"Up/../x": {"existingSecret": "x"}}}),
         ):
             with self.subTest(values=values):
@@ -368,6 +420,8 @@ class Refusals(unittest.TestCase):
             ("needs config.cache.key", "production", {"config": {"cache": {"key": None}}}),
             ("parentRefs", "default", {"grpcRoute": {"enabled": True}}),
             ("exactly one of", "default", {"secrets": {"x": {}}}),
+            ("no key of secrets", "production", {"secrets": {"redis": None}}),
+            ("no key of secrets", "default", {"config": {"admin": {"token": {"file": "/run/secrets/cardproof/admin/token"}}}}),
         ):
             with self.subTest(text=text, values=values):
                 self.refused(text, values, case)

@@ -76,6 +76,12 @@
 {{- if and .Values.grpcRoute.enabled (not .Values.grpcRoute.parentRefs) }}
 {{- fail "grpcRoute.enabled needs grpcRoute.parentRefs: the Gateway that the route belongs to" }}
 {{- end }}
+{{- range $path := regexFindAll "/run/secrets/cardproof/[^/\"]+/" (toJson $config) -1 }}
+{{- $name := base $path }}
+{{- if not (index $.Values.secrets $name) }}
+{{- fail (printf "config names a file in /run/secrets/cardproof/%s, and %q is no key of secrets: nothing would be mounted there" $name $name) }}
+{{- end }}
+{{- end }}
 {{- range $name, $entry := .Values.secrets }}
 {{- if and (not (kindIs "invalid" $entry)) (eq (empty $entry.existingSecret) (empty $entry.externalSecret)) }}
 {{- fail (printf "secrets.%s needs exactly one of existingSecret and externalSecret" $name) }}

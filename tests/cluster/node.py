@@ -1,0 +1,303 @@
+"""Plays the node: binds pods, runs their containers in sandboxes, probes them, tells the API server.
+
+Every container is the real binary, with command, environment, user, groups, mounts, root and probes
+exactly as the pod that was read back from the API says. What a pod asks for and this node does not
+know is an error and not passed over. Needs root for the namespaces; the containers have no rights.
+"""
+
+import base64
+import json
+import os
+import pathlib
+import re
+import signal
+import subprocess
+import sys
+import threading
+import time
+
+import image
+from control_plane import Refused
+
+HERE = pathlib.Path(__file__).resolve().parent
+NAME = "node"
+POLL_S = 0.1
+# what stands for the image's user where the pod names none does not exist: the chart always names one
+KNOWN_VOLUMES = ("name", "configMap", "secret", "emptyDir")
+# of a container; what is not here must be looked into before it is used
+KNOWN_FIELDS = {"name", "image", "imagePullPolicy", "command", "args", "env", "envFrom", "ports", "startupProbe", "livenessProbe",
+                "readinessProbe", "resources", "volumeMounts", "securityContext", "terminationMessagePath",
+                "terminationMessagePolicy"}
+
+
+class Container:
+    """One container of a pod that runs or has run."""
+
+    def __init__(self, node, pod, spec, folder, network=None):
+        unknown = set(spec) - KNOWN_FIELDS
+        if unknown:
+            raise ValueError(f"the node does not know {unknown}")
+        self.spec, self.address = spec, pod["status"].get("podIP")
+        rights = {**pod["spec"].get("securityContext", {}), **spec.get("securityContext", {})}
+        user, group = rights["runAsUser"], rights["runAsGroup"]
+        if rights.get("runAsNonRoot") and user == 0:
+            raise ValueError("runAsNonRoot, and the user is root")
+        root = folder / "root"
+        image.lay_out(root, node.binary)
+        (root / "etc/hosts").write_text(node.hosts(pod), encoding="utf-8")
+        mounts = []
+        volumes = {volume["name"]: volume for volume in pod["spec"].get("volumes", [])}
+        for entry in spec.get("volumeMounts", []):
+            source = node.volume(pod, volumes[entry["name"]], folder / "volumes", rights.get("fsGroup"))
+            (root / entry["mountPath"].lstrip("/")).mkdir(parents=True, exist_ok=True)
+            mounts.append((str(source), entry["mountPath"], entry.get("readOnly", False) or "emptyDir" not in volumes[entry["name"]]))
+        self.environment = {**image.ENVIRONMENT, **node.environment(pod, spec)}
+        self.arguments = [*spec.get("command", image.ENTRYPOINT), *spec.get("args", image.COMMAND)]
+        reads, writes = os.pipe()
+        plan = folder / "plan.json"
+        plan.write_text(json.dumps({
+            "root": str(root), "mounts": mounts, "address": None if network else self.address, "report": writes,
+            "read_only_root": rights.get("readOnlyRootFilesystem", False), "user": user, "group": group,
+            "groups": [group, *([rights["fsGroup"]] if "fsGroup" in rights else [])],
+            "drop_all": "ALL" in rights.get("capabilities", {}).get("drop", []),
+            "may_gain_rights": rights.get("allowPrivilegeEscalation", True),
+            "arguments": self.arguments, "environment": self.environment}), encoding="utf-8")
+        enter = ["unshare", "--net", "--mount"] if network is None else ["nsenter", f"--net={network}", "unshare", "--mount"]
+        self.log = folder / "log"
+        with self.log.open("wb") as log:
+            self.process = subprocess.Popen([*enter, sys.executable, HERE / "launch.py", plan], pass_fds=[writes],
+                                            stdin=subprocess.DEVNULL, stdout=log, stderr=log)
+        os.close(writes)
+        with os.fdopen(reads) as report:
+            text = report.read()
+        # empty where the launcher failed; its own words are in the log
+        self.report = json.loads(text) if text else None
+
+    def network(self):
+        return f"/proc/{self.process.pid}/ns/net"
+
+    def rights(self):
+        """What the kernel says of the running program."""
+        text = pathlib.Path(f"/proc/{self.process.pid}/status").read_text(encoding="utf-8")
+        return {name: value.split() for name, value in re.findall(r"^(\w+):\t(.*)$", text, re.M)}
+
+    def probe(self, node, probe):
+        """One gRPC probe, as a kubelet asks it: from outside, at the pod's address."""
+        port, service = probe["grpc"]["port"], probe["grpc"].get("service", "")
+        done = subprocess.run(["nsenter", f"--net={self.network()}", node.health_probe, f"-addr={self.address}:{port}",
+                               f"-service={service}", f"-rpc-timeout={probe.get('timeoutSeconds', 1) * 5}s"],
+                              capture_output=True, check=False)
+        return done.returncode == 0
+
+    def text(self):
+        return self.log.read_text(encoding="utf-8", errors="replace")
+
+
+class Node:
+    """All pods of the cluster that run here."""
+
+    def __init__(self, api, folder, binary, health_probe):
+        self.api, self.folder, self.binary, self.health_probe = api, pathlib.Path(folder), binary, health_probe
+        self.containers, self.ended, self.errors, self.seen = {}, [], [], set()
+        self.addresses = (f"10.244.0.{number}" for number in range(2, 250))
+        self.threads, self.lock, self.stopping = [], threading.Lock(), threading.Event()
+        api.create("/api/v1/nodes", {"apiVersion": "v1", "kind": "Node", "metadata": {"name": NAME}})
+        self.loop = threading.Thread(target=self.watch, daemon=True)
+        self.loop.start()
+
+    def watch(self):
+        while not self.stopping.is_set():
+            try:
+                for pod in self.api.items("/api/v1/pods"):
+                    if pod["metadata"]["uid"] not in self.seen:
+                        self.seen.add(pod["metadata"]["uid"])
+                        thread = threading.Thread(target=self.life, args=(pod,), daemon=True)
+                        self.threads.append(thread)
+                        thread.start()
+            except (OSError, Refused) as error:
+                if not self.stopping.is_set():
+                    self.errors.append(f"watch: {error}")
+            self.stopping.wait(POLL_S)
+
+    def path(self, pod):
+        return f"/api/v1/namespaces/{pod['metadata']['namespace']}/pods/{pod['metadata']['name']}"
+
+    def life(self, pod):
+        """A pod from its binding to its removal."""
+        running = []
+        try:
+            path = self.path(pod)
+            self.api.create(path + "/binding", {"apiVersion": "v1", "kind": "Binding", "metadata": {"name": pod["metadata"]["name"]},
+                                                "target": {"apiVersion": "v1", "kind": "Node", "name": NAME}})
+            with self.lock:
+                address = next(self.addresses)
+            pod = self.status(path, {"phase": "Pending", "podIP": address, "podIPs": [{"ip": address}]})
+            if pod["spec"].get("initContainers"):
+                raise ValueError("the node runs no init containers")
+            once = pod["spec"]["restartPolicy"] == "Never"
+            network = self.network_of_servers(pod) if once else None
+            for spec in pod["spec"]["containers"]:
+                folder = self.folder / pod["metadata"]["uid"] / spec["name"]
+                folder.mkdir(parents=True)
+                running.append(Container(self, pod, spec, folder, network))
+            with self.lock:
+                self.containers[pod["metadata"]["uid"]] = (pod, running)
+            if once:
+                self.run_once(path, pod, running)
+            else:
+                self.serve(path, running)
+        except Exception as error:  # pylint: disable=broad-except
+            logs = "\n".join(container.text()[-1500:] for container in running)
+            self.errors.append(f"{pod['metadata']['name']}: {type(error).__name__}: {error}\n{logs}")
+        finally:
+            for container in running:
+                if container.process.poll() is None:
+                    container.process.kill()
+                container.process.wait()
+
+    def run_once(self, path, pod, running):
+        """The pod of `helm test`: its containers end by themselves."""
+        codes = [container.process.wait(pod["spec"].get("activeDeadlineSeconds", 60)) for container in running]
+        with self.lock:
+            self.ended.append((pod, running, codes))
+        self.status(path, {"phase": "Failed" if any(codes) else "Succeeded"})
+        self.wait_for_deletion(path, lambda: None)
+        self.remove(path)
+
+    def serve(self, path, running):
+        """A server's pod: startup, then ready, until it is to go; then the signal, and the time to finish."""
+        for container in running:
+            probe = container.spec["startupProbe"]
+            for _ in range(probe["failureThreshold"]):
+                if container.probe(self, probe) or container.process.poll() is not None:
+                    break
+                time.sleep(POLL_S)
+        self.status(path, self.state(running))
+
+        def look():
+            if any(container.process.poll() is not None for container in running):
+                raise RuntimeError("a container ended by itself")
+
+        pod = self.wait_for_deletion(path, look)
+        for container in running:
+            container.process.send_signal(signal.SIGTERM)
+        # not ready at once, while still alive
+        limit = time.monotonic() + pod["metadata"]["deletionGracePeriodSeconds"]
+        codes = [container.process.wait(max(0.1, limit - time.monotonic())) for container in running]
+        with self.lock:
+            self.ended.append((pod, running, codes))
+        self.remove(path)
+
+    def state(self, running):
+        """Ready is what the probes say: liveness and readiness of every container."""
+        answers = {(container.spec["name"], name): container.probe(self, container.spec[name])
+                   for container in running for name in ("livenessProbe", "readinessProbe")}
+        if not all(answers.values()):
+            raise RuntimeError(f"probes: {answers}")
+        now = time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime())
+        return {"phase": "Running", "startTime": now,
+                "conditions": [{"type": name, "status": "True", "lastTransitionTime": now}
+                               for name in ("PodScheduled", "Initialized", "ContainersReady", "Ready")],
+                "containerStatuses": [{"name": container.spec["name"], "ready": True, "started": True, "restartCount": 0,
+                                       "image": container.spec["image"], "imageID": "", "state": {"running": {"startedAt": now}}}
+                                      for container in running]}
+
+    def wait_for_deletion(self, path, look):
+        while True:
+            pod = self.api.find(path)
+            if pod is None or pod["metadata"].get("deletionTimestamp"):
+                return pod or {"metadata": {"deletionGracePeriodSeconds": 30}}
+            look()
+            if self.stopping.wait(POLL_S):
+                return pod | {"metadata": pod["metadata"] | {"deletionGracePeriodSeconds": 30}}
+
+    def remove(self, path):
+        if not self.stopping.is_set():
+            try:
+                self.api.delete(path, gracePeriodSeconds=0)
+            except Refused as refused:
+                if refused.code != 404:
+                    raise
+
+    def status(self, path, status):
+        return self.api.patch(path + "/status", {"status": status})
+
+    def network_of_servers(self, pod):
+        """The one network that there is: that of a server of this namespace."""
+        with self.lock:
+            for other, running in self.containers.values():
+                alive = all(container.process.poll() is None for container in running)
+                if alive and other["metadata"]["namespace"] == pod["metadata"]["namespace"]:
+                    return running[0].network()
+        raise RuntimeError("no server runs in this namespace")
+
+    def hosts(self, pod):
+        """Names of Services with the addresses that the endpoint controller found for them."""
+        namespace = pod["metadata"]["namespace"]
+        lines = ["127.0.0.1 localhost"]
+        if pod["spec"]["restartPolicy"] == "Never":
+            for item in self.api.items(f"/apis/discovery.k8s.io/v1/namespaces/{namespace}/endpointslices"):
+                service = self.api.get(f"/api/v1/namespaces/{namespace}/services/{item['metadata']['labels']['kubernetes.io/service-name']}")
+                ports = {port["name"]: port["port"] for port in item["ports"]}
+                for port in service["spec"]["ports"]:
+                    # another port of the Service would have to be translated, which this node does not do
+                    if ports.get(port["name"]) == port["port"]:
+                        lines += [f"{address} {service['metadata']['name']}" for end in item["endpoints"] if end["conditions"]["ready"]
+                                  for address in end["addresses"]]
+        return "\n".join(lines) + "\n"
+
+    def environment(self, pod, spec):
+        values = {}
+        for source in spec.get("envFrom", []):
+            reference = source["configMapRef"]["name"]
+            values |= self.api.get(f"/api/v1/namespaces/{pod['metadata']['namespace']}/configmaps/{reference}").get("data", {})
+        for entry in spec.get("env", []):
+            if "valueFrom" in entry:
+                field = entry["valueFrom"]["fieldRef"]["fieldPath"]
+                values[entry["name"]] = {"metadata.name": pod["metadata"]["name"], "status.podIP": pod["status"].get("podIP")}[field]
+            else:
+                values[entry["name"]] = re.sub(r"\$\((\w+)\)", lambda found: values[found[1]], entry.get("value", ""))
+        return values
+
+    def volume(self, pod, volume, folder, group):
+        """A volume as the kubelet lays it out: files behind a link that is exchanged as a whole."""
+        if set(volume) - set(KNOWN_VOLUMES):
+            raise ValueError(f"the node does not know the volume {volume}")
+        place = folder / volume["name"]
+        if place.exists():
+            return place
+        place.mkdir(parents=True)
+        namespace = pod["metadata"]["namespace"]
+        if "configMap" in volume:
+            content = self.api.get(f"/api/v1/namespaces/{namespace}/configmaps/{volume['configMap']['name']}")["data"]
+            files, source = {name: text.encode() for name, text in content.items()}, volume["configMap"]
+        elif "secret" in volume:
+            content = self.api.get(f"/api/v1/namespaces/{namespace}/secrets/{volume['secret']['secretName']}")["data"]
+            files, source = {name: base64.b64decode(text) for name, text in content.items()}, volume["secret"]
+        else:
+            files, source = {}, {}
+            place.chmod(0o2770)
+            os.chown(place, 0, group)
+        if "items" in source:
+            files = {item["path"]: files[item["key"]] for item in source["items"]}
+        version = place / "..version"
+        version.mkdir()
+        (place / "..data").symlink_to("..version")
+        for name, content in files.items():
+            (version / name).write_bytes(content)
+            (version / name).chmod(source["defaultMode"])
+            os.chown(version / name, 0, group)
+            (place / name).symlink_to(f"..data/{name}")
+        return place
+
+    def of(self, namespace):
+        """The running servers of a namespace, as (pod, containers)."""
+        with self.lock:
+            return [(pod, running) for pod, running in self.containers.values() if pod["metadata"]["namespace"] == namespace
+                    and pod["spec"]["restartPolicy"] != "Never" and all(one.process.poll() is None for one in running)]
+
+    def stop(self):
+        self.stopping.set()
+        self.loop.join()
+        for thread in self.threads:
+            thread.join()
