@@ -10,7 +10,7 @@ help: ## this list
 	@printf 'cardproof: the commands of this repository\n\n'
 	@awk 'BEGIN { FS = ":.*## " } \
 	    /^##@ / { printf "\n%s\n", substr($$0, 5) } \
-	    /^[a-z-]+:.*## / { printf "  make %-11s %s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST))
+	    /^[a-z-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST))
 	@printf '\nTools are installed once into $$CARDPROOF_TOOLS (else the user'"'"'s cache folder); scripts/tool --list names them.\n'
 
 ##@ Use it
@@ -31,6 +31,10 @@ descriptors: ## the protocol files as one descriptor set, dist/bankcard.v1.binpb
 .PHONY: test
 test: ## every suite, with a closing table of times; SUITE="unit readme" for some
 	@scripts/test $(SUITE)
+
+.PHONY: test-cluster
+test-cluster: ## the chart on a real Kubernetes API server, one of the suites of make test
+	@scripts/test cluster
 
 .PHONY: lint
 lint: ## format, clippy, shell, protocol files, dependencies, documentation, words

@@ -92,16 +92,14 @@ class Api:
                 middle = "/namespaces/{namespace}" if resource["namespaced"] else ""
                 yield resource["namespaced"], f"{version}{middle}/{resource['name']}"
 
-    def everything(self, namespace):
-        """Names of all objects in a namespace, and of all that stand in none."""
+    def everything(self, namespace=None):
+        """Names of all objects in a namespace, or of all that stand in none."""
         names = set()
         for namespaced, path in self.resources():
             # events tell what happened and go by themselves
-            if path.endswith("/events"):
-                continue
-            for item in self.items(path.format(namespace=namespace)):
-                if namespaced or not item["metadata"].get("namespace"):
-                    names.add(f"{path.rsplit('/', 1)[1]}/{item['metadata']['name']}")
+            if namespaced == (namespace is not None) and not path.endswith("/events"):
+                kind = path.rsplit("/", 1)[1]
+                names |= {f"{kind}/{item['metadata']['name']}" for item in self.items(path.format(namespace=namespace))}
         return names
 
 
@@ -112,7 +110,7 @@ class ControlPlane:
         self.folder = pathlib.Path(folder)
         self.programs = []
         bin_folder = pathlib.Path(kubernetes).parent
-        store, store_peer, port, controllers_port = free_ports(4)
+        store, store_peer, port, controllers_port, self.kubelet_port = free_ports(5)
         self.kubeconfig = self.folder / "kubeconfig"
         address = f"https://127.0.0.1:{port}"
         key = self.folder / "accounts.key"
@@ -127,7 +125,7 @@ class ControlPlane:
                    "--advertise-address=127.0.0.1", f"--secure-port={port}", f"--cert-dir={self.folder}/certificates",
                    "--service-account-issuer=https://kubernetes.default.svc", f"--service-account-key-file={key}",
                    f"--service-account-signing-key-file={key}", "--service-cluster-ip-range=10.0.0.0/24",
-                   "--authorization-mode=RBAC", f"--token-auth-file={self.folder}/tokens.csv")
+                   "--authorization-mode=RBAC", f"--token-auth-file={self.folder}/tokens.csv", "--kubelet-preferred-address-types=InternalIP")
         authority = self.folder / "certificates/apiserver.crt"
         self.wait_for(authority.exists, "the API server's certificate")
         self.kubeconfig.write_text(json.dumps({
@@ -143,12 +141,16 @@ class ControlPlane:
                    "--bind-address=127.0.0.1", f"--secure-port={controllers_port}", f"--cert-dir={self.folder}/controllers",
                    f"--service-account-private-key-file={key}",
                    "--controllers=" + ",".join(f"{name}-controller" for name in CONTROLLERS))
+        # what a node needs for `kubectl port-forward`; node.py lays the networks there
+        self.networks = self.folder / "networks"
+        self.networks.mkdir()
+        self.start(bin_folder / "port-forwarder", f"127.0.0.1:{self.kubelet_port}", self.networks)
         self.register_foreign_kinds()
 
     def start(self, program, *arguments):
-        log = (self.folder / f"{pathlib.Path(program).name}.log").open("wb")
-        self.programs.append(subprocess.Popen([str(part) for part in (program, *arguments)], stdout=log, stderr=log,
-                                              stdin=subprocess.DEVNULL))
+        with (self.folder / f"{pathlib.Path(program).name}.log").open("wb") as log:
+            self.programs.append(subprocess.Popen([str(part) for part in (program, *arguments)], stdout=log, stderr=log,
+                                                  stdin=subprocess.DEVNULL))
 
     def wait_for(self, done, what):
         until = time.monotonic() + START_LIMIT_S

@@ -96,12 +96,16 @@ class Container:
 class Node:
     """All pods of the cluster that run here."""
 
-    def __init__(self, api, folder, binary, health_probe):
-        self.api, self.folder, self.binary, self.health_probe = api, pathlib.Path(folder), binary, health_probe
+    def __init__(self, plane, folder, binary, health_probe):
+        self.api, self.networks = plane.api, plane.networks
+        self.folder, self.binary, self.health_probe = pathlib.Path(folder), binary, health_probe
         self.containers, self.ended, self.errors, self.seen = {}, [], [], set()
         self.addresses = (f"10.244.0.{number}" for number in range(2, 250))
         self.threads, self.lock, self.stopping = [], threading.Lock(), threading.Event()
-        api.create("/api/v1/nodes", {"apiVersion": "v1", "kind": "Node", "metadata": {"name": NAME}})
+        self.api.create("/api/v1/nodes", {"apiVersion": "v1", "kind": "Node", "metadata": {"name": NAME}})
+        self.api.patch(f"/api/v1/nodes/{NAME}/status", {"status": {
+            "addresses": [{"type": "InternalIP", "address": "127.0.0.1"}],
+            "daemonEndpoints": {"kubeletEndpoint": {"Port": plane.kubelet_port}}}})
         self.loop = threading.Thread(target=self.watch, daemon=True)
         self.loop.start()
 
@@ -114,10 +118,18 @@ class Node:
                         thread = threading.Thread(target=self.life, args=(pod,), daemon=True)
                         self.threads.append(thread)
                         thread.start()
+                self.balance_load()
             except (OSError, Refused) as error:
                 if not self.stopping.is_set():
-                    self.errors.append(f"watch: {error}")
+                    self.errors.append(("", f"watch: {error}"))
             self.stopping.wait(POLL_S)
+
+    def balance_load(self):
+        """What a cloud does for a Service of the type LoadBalancer: it gives it an address."""
+        for service in self.api.items("/api/v1/services"):
+            if service["spec"]["type"] == "LoadBalancer" and not service["status"]["loadBalancer"].get("ingress"):
+                path = f"/api/v1/namespaces/{service['metadata']['namespace']}/services/{service['metadata']['name']}/status"
+                self.api.patch(path, {"status": {"loadBalancer": {"ingress": [{"ip": "192.0.2.1"}]}}})
 
     def path(self, pod):
         return f"/api/v1/namespaces/{pod['metadata']['namespace']}/pods/{pod['metadata']['name']}"
@@ -145,10 +157,10 @@ class Node:
             if once:
                 self.run_once(path, pod, running)
             else:
-                self.serve(path, running)
+                self.serve(path, pod, running)
         except Exception as error:  # pylint: disable=broad-except
             logs = "\n".join(container.text()[-1500:] for container in running)
-            self.errors.append(f"{pod['metadata']['name']}: {type(error).__name__}: {error}\n{logs}")
+            self.errors.append((pod["metadata"]["namespace"], f"{pod['metadata']['name']}: {type(error).__name__}: {error}\n{logs}"))
         finally:
             for container in running:
                 if container.process.poll() is None:
@@ -164,7 +176,7 @@ class Node:
         self.wait_for_deletion(path, lambda: None)
         self.remove(path)
 
-    def serve(self, path, running):
+    def serve(self, path, pod, running):
         """A server's pod: startup, then ready, until it is to go; then the signal, and the time to finish."""
         for container in running:
             probe = container.spec["startupProbe"]
@@ -172,6 +184,8 @@ class Node:
                 if container.probe(self, probe) or container.process.poll() is not None:
                     break
                 time.sleep(POLL_S)
+        name = "{namespace}.{name}".format(**pod["metadata"])
+        (self.networks / name).symlink_to(running[0].network())
         self.status(path, self.state(running))
 
         def look():
@@ -289,6 +303,10 @@ class Node:
             os.chown(version / name, 0, group)
             (place / name).symlink_to(f"..data/{name}")
         return place
+
+    def errors_of(self, namespace):
+        """What went wrong there, and with the node itself."""
+        return [text for place, text in self.errors if place in ("", namespace)]
 
     def of(self, namespace):
         """The running servers of a namespace, as (pod, containers)."""

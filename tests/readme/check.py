@@ -1,9 +1,9 @@
 #!/usr/bin/env python3
 """Types the sessions that README.md shows and compares what comes back with what it shows.
 
-    check.py README.md
+    check.py README.md [--kind KIND]
 
-Every fenced block of the kind `console` is a session; blocks of any other kind (`sh`, `text`) are
+Every fenced block of the kind `console` (or KIND) is a session; blocks of any other kind (`sh`, `text`) are
 for reading only. In a session
 
   * a line that starts with `$ ` is a command; it goes on over the next lines while it ends with a
@@ -107,8 +107,8 @@ def normalise(line):
     return line
 
 
-def console_blocks(text):
-    """Each fenced block of the kind `console` as (number of its first line, lines)."""
+def session_blocks(text, kind):
+    """Each fenced block of this kind as (number of its first line, lines)."""
     blocks, block, fence = [], None, None
     for number, line in enumerate(text.splitlines(), 1):
         found = FENCE.match(line)
@@ -117,7 +117,7 @@ def console_blocks(text):
                 fence = found
                 block = (number + 1, [])
         elif found and not found["kind"] and found["mark"].startswith(fence["mark"]):
-            if fence["kind"] == "console":
+            if fence["kind"] == kind:
                 blocks.append(block)
             fence = None
         else:
@@ -387,6 +387,7 @@ def main():
     signal.signal(signal.SIGTERM, give_up)
     parser = argparse.ArgumentParser(description="types the sessions of a README and compares")
     parser.add_argument("readme", type=pathlib.Path)
+    parser.add_argument("--kind", default="console", help="what the blocks are marked with that hold sessions")
     parser.add_argument("--grpc-port", type=int, default=50051, help="where the server is to be found; for this program's own tests")
     parser.add_argument("--admin-port", type=int, default=9464)
     arguments = parser.parse_args()
@@ -394,10 +395,10 @@ def main():
     try:
         if not arguments.readme.is_file():
             raise Problem("there is no such file")
-        blocks = console_blocks(arguments.readme.read_text(encoding="utf-8"))
+        blocks = session_blocks(arguments.readme.read_text(encoding="utf-8"), arguments.kind)
         steps = [step for first_line, lines in blocks for step in steps_of(first_line, lines)]
         if not steps:
-            raise Problem("there is no block of the kind 'console', so there is nothing to check")
+            raise Problem(f"there is no block of the kind '{arguments.kind}', so there is nothing to check")
         run = Run(name, arguments.readme.resolve().parent, (arguments.grpc_port, arguments.admin_port))
         run.all(steps)
     except Problem as problem:
