@@ -10,10 +10,13 @@ mod card_info;
 mod check_config;
 mod completions;
 mod connection;
+mod erase;
+mod guard;
 mod healthcheck;
 mod json;
 mod ledger;
 mod meaning;
+mod operator;
 mod output;
 mod prompt;
 mod providers;
@@ -99,6 +102,15 @@ enum Command {
     Ledger(ledger::Arguments),
     /// Show what each provider can do and how it is, or check credentials with free calls
     Providers(providers::Arguments),
+    /// Show or forget what is counted about a card, so that its bank does not lock it
+    Guard(guard::Arguments),
+    /// Have every answer about a card forgotten
+    ///
+    /// In the memory of every replica, in Redis, and under request ids. What is counted so that the
+    /// card is not locked stays until it ends (guard reset forgets it), and so does the hold after
+    /// a call whose outcome is unknown. The ledger keeps its lines; they hold no card number.
+    #[command(after_long_help = operator::WHERE)]
+    Erase(operator::Arguments),
     /// Print a completion script for a shell
     Completions(completions::Arguments),
 }
@@ -127,6 +139,12 @@ fn load(source: &ConfigSource) -> Result<LoadedConfig, Problems> {
 pub fn run(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
     // a panic's text may hold a value of a request; its place never does
     crate::telemetry::panics::log_place_only();
+    if let Err(error) = crate::dumps::forbid() {
+        output::warn(&format!(
+            "core dumps cannot be turned off: {}",
+            error.kind()
+        ));
+    }
     let arguments: Vec<OsString> = arguments.into_iter().collect();
     let parsed = Cli::command()
         .try_get_matches_from(&arguments)
@@ -146,6 +164,8 @@ pub fn run(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
         Command::CheckConfig => check_config::run(&source),
         Command::Healthcheck(arguments) => healthcheck::run(&arguments, &source),
         Command::Ledger(arguments) => ledger::run(&arguments),
+        Command::Guard(arguments) => guard::run(&arguments, &source),
+        Command::Erase(arguments) => erase::run(&arguments, &source),
         Command::Providers(arguments) => providers::run(&arguments, &source),
         Command::Completions(arguments) => completions::run(&arguments, Cli::command()),
     }

@@ -22,7 +22,7 @@ use crate::{
 };
 
 /// The server takes no longer message.
-const MAX_BYTES: u64 = 64 * 1024;
+pub(super) const MAX_BYTES: u64 = 64 * 1024;
 /// A longer key is not shown.
 const MAX_KEY_CHARS: usize = 32;
 
@@ -106,6 +106,11 @@ pub(super) fn card_info_from_json(
         bank_card: object.secret("bank_card")?,
         terms: object.terms(options)?,
     })
+}
+
+/// Reads a card number alone.
+pub(super) fn bank_card_from_json(input: impl Read) -> anyhow::Result<SecretString> {
+    Object::read(input, &["bank_card"])?.secret("bank_card")
 }
 
 /// Reads the name of a kind of document, in capitals or not, with the enum's prefix or without.

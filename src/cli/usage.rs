@@ -112,5 +112,5 @@ fn command_name(arguments: &[OsString]) -> Option<String> {
 }
 
 fn is_question(command: Option<&str>) -> bool {
-    matches!(command, Some("verify" | "card-info"))
+    matches!(command, Some("verify" | "card-info" | "guard" | "erase"))
 }
