@@ -5,6 +5,7 @@
 //! all problems collected, and the plain types below, which the rest of the house receives.
 
 mod check;
+pub mod page;
 mod print;
 pub mod problem;
 pub mod providers;

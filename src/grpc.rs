@@ -8,6 +8,7 @@ pub mod client;
 pub mod connection;
 pub mod convert;
 pub mod deadline;
+pub mod errors_page;
 pub mod handshake;
 pub mod health;
 pub mod limits;

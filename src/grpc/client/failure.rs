@@ -124,7 +124,7 @@ pub(super) fn innermost(error: &dyn Error) -> String {
     cause.to_string()
 }
 
-const fn code_name(code: Code) -> &'static str {
+pub(in crate::grpc) const fn code_name(code: Code) -> &'static str {
     match code {
         Code::Ok => "OK",
         Code::Cancelled => "CANCELLED",
