@@ -337,6 +337,8 @@ mod tests {
     #[test]
     fn every_reason_has_one_row() {
         let page = errors_page();
+        // the outcomes of attempts below share some of the names
+        let (page, _) = page.split_once(AFTER).unwrap();
         let names = InvalidInput::ALL.iter().map(|reason| reason.as_str());
         for name in names.chain(Reason::ALL.iter().map(|reason| reason.as_str())) {
             assert_eq!(
