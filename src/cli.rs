@@ -25,6 +25,7 @@ mod serve;
 mod span;
 mod usage;
 mod verify;
+pub mod verify_file;
 
 use std::{ffi::OsString, path::PathBuf, process::ExitCode, sync::LazyLock};
 
@@ -54,6 +55,7 @@ Examples:
   cardproof check-config --config my.toml     say what is wrong with it
   cardproof card-info                         ask a running server what a card is
   cardproof verify --json < question.json     ask it whether a card belongs to a person
+  cardproof verify-file in.csv --out out.csv  ask it about every row of a file
 
 The configuration is one TOML file over the embedded default; every key can also be set by a
 variable, CARDPROOF__SERVER__LISTEN=127.0.0.1:50052 for example.";
@@ -90,6 +92,11 @@ enum Command {
     Serve,
     /// Ask a running server whether a card belongs to a person
     Verify(verify::Arguments),
+    /// Ask a running server about every row of a file
+    ///
+    /// A run that was ended, even by force, is gone on with by the same command; no row is paid for
+    /// twice, left out or answered twice.
+    VerifyFile(Box<verify_file::Arguments>),
     /// Ask a running server what a card is
     CardInfo(card_info::Arguments),
     /// Say whether a configuration can be used
@@ -160,6 +167,7 @@ pub fn run(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
     match cli.command.unwrap_or(Command::Serve) {
         Command::Serve => serve::run(&source),
         Command::Verify(arguments) => verify::run(&arguments),
+        Command::VerifyFile(arguments) => verify_file::run(&arguments),
         Command::CardInfo(arguments) => card_info::run(&arguments),
         Command::CheckConfig => check_config::run(&source),
         Command::Healthcheck(arguments) => healthcheck::run(&arguments, &source),

@@ -81,7 +81,10 @@ impl Options {
 
 /// Reads a question for a verification.
 pub(super) fn verify_from_json(input: impl Read, options: Terms) -> anyhow::Result<VerifyQuestion> {
-    let mut object = Object::read(input, VERIFY_KEYS)?;
+    verify_from_object(Object::read(input, VERIFY_KEYS)?, options)
+}
+
+fn verify_from_object(mut object: Object, options: Terms) -> anyhow::Result<VerifyQuestion> {
     let identity_type = object.text("identity_type")?;
     Ok(VerifyQuestion {
         bank_card: object.secret("bank_card")?,
@@ -94,6 +97,17 @@ pub(super) fn verify_from_json(input: impl Read, options: Terms) -> anyhow::Resu
         },
         terms: object.terms(options)?,
     })
+}
+
+/// Reads a row of a file of questions; keys that are to be ignored may have any value.
+pub(super) fn row_from_json(
+    bytes: &[u8],
+    known: &[&'static str],
+    ignore: &[String],
+) -> anyhow::Result<VerifyQuestion> {
+    let mut pairs = pairs(bytes).map_err(|column| anyhow!("not one JSON object ({column})"))?;
+    pairs.0.retain(|(key, _)| !ignore.contains(key));
+    verify_from_object(Object::of_known(pairs, known, "")?, Terms::default())
 }
 
 /// Reads a question for card information.
@@ -145,27 +159,18 @@ impl Object {
         if bytes.trim_ascii().is_empty() {
             bail!("standard input is empty: expected one JSON object with the question");
         }
-        // the parser's own words would show values
-        let pairs: Pairs = serde_json::from_slice(&bytes).map_err(|error| {
-            anyhow!(
-                "standard input is not one JSON object (line {}, column {})",
-                error.line(),
-                error.column()
-            )
-        })?;
+        let pairs = pairs(&bytes)
+            .map_err(|place| anyhow!("standard input is not one JSON object ({place})"))?;
         Self::of_known(pairs, known, "")
     }
 
     fn of_known(pairs: Pairs, known: &[&'static str], path: &str) -> anyhow::Result<Self> {
         let mut values = BTreeMap::new();
         for (key, value) in pairs.0 {
-            let field = known
-                .iter()
-                .find(|field| key == **field || key == camel_case(field));
-            let Some(field) = field else {
+            let Some(field) = self::known(&key, known) else {
                 bail!("{}; known are {}", unknown(&key, path), known.join(", "));
             };
-            if values.insert(*field, value).is_some() {
+            if values.insert(field, value).is_some() {
                 bail!("key {path}{field} is given twice");
             }
         }
@@ -236,8 +241,21 @@ fn cache(value: Value) -> anyhow::Result<(CacheMode, Option<Duration>)> {
     Ok((mode, max_age))
 }
 
+/// Keys and values, or where the text stops being an object: the parser's own words would show
+/// values.
+fn pairs(bytes: &[u8]) -> Result<Pairs, String> {
+    serde_json::from_slice(bytes)
+        .map_err(|error| format!("line {}, column {}", error.line(), error.column()))
+}
+
+/// The field that a key means, as the protocol files write it or in camel case.
+pub(super) fn known(key: &str, fields: &[&'static str]) -> Option<&'static str> {
+    let means = |field: &&&'static str| key == **field || key == camel_case(field);
+    fields.iter().find(means).copied()
+}
+
 /// A complaint about a key. What has digits or is long may be a value that slipped.
-fn unknown(key: &str, path: &str) -> String {
+pub(super) fn unknown(key: &str, path: &str) -> String {
     let harmless = (1..=MAX_KEY_CHARS).contains(&key.len())
         && key
             .bytes()
