@@ -48,6 +48,10 @@ lint: ## format, clippy, shell, protocol files, dependencies, documentation, wor
 audit: ## security advisories about the dependencies (needs the advisory database)
 	@scripts/audit
 
+.PHONY: fuzz
+fuzz: ## a million inputs, guided by coverage, for every parser (an hour; more with CARDPROOF_FUZZ_RUNS)
+	@scripts/fuzz
+
 .PHONY: bench
 bench: ## start time, memory, size, signing and the cost of a vendor call against their bars
 	cargo build --release --locked
