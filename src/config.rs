@@ -5,7 +5,6 @@
 //! all problems collected, and the plain types below, which the rest of the house receives.
 
 mod check;
-pub mod page;
 mod print;
 pub mod problem;
 pub mod providers;
@@ -109,7 +108,7 @@ pub struct ServerSettings {
 }
 
 /// `[server.tls]`
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone)]
 pub struct TlsSettings {
     /// Certificate chain (PEM).
     pub cert_file: PathBuf,
@@ -309,24 +308,6 @@ pub enum LogLevel {
     Debug,
     /// `trace`
     Trace,
-}
-
-impl LogLevel {
-    /// Every level by its name.
-    pub const NAMES: &[(&str, Self)] = &[
-        ("error", Self::Error),
-        ("warn", Self::Warn),
-        ("info", Self::Info),
-        ("debug", Self::Debug),
-        ("trace", Self::Trace),
-    ];
-
-    /// The level of a name.
-    #[must_use]
-    pub fn named(name: &str) -> Option<Self> {
-        let mut names = Self::NAMES.iter();
-        names.find(|(known, _)| *known == name).map(|(_, it)| *it)
-    }
 }
 
 /// `[telemetry] log_format`

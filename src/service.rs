@@ -20,7 +20,6 @@ pub mod lane;
 pub mod ledger;
 pub mod limiter;
 mod memory;
-mod operator;
 pub mod routing;
 
 use std::{collections::BTreeMap, panic::AssertUnwindSafe, sync::Arc, time::Duration};
@@ -29,6 +28,7 @@ use futures_util::FutureExt;
 use tokio::{runtime::Handle, time::Instant};
 use tokio_util::task::TaskTracker;
 
+pub use self::conclusion::{Conclusion, Remembered};
 use self::{
     ask::{Ask, CacheMode, Reply},
     attempt::{CardTags, Safeguards},
@@ -40,10 +40,6 @@ use self::{
     idempotency::{Begin, Idempotency, Token},
     lane::Lane,
     routing::{Journey, Policy},
-};
-pub use self::{
-    conclusion::{Conclusion, Remembered},
-    operator::Erased,
 };
 use crate::{
     cache::{Digests, LocalCache, QuestionTag, Scope},
@@ -248,8 +244,7 @@ impl Service {
         // only a request id that stands for nothing yet asks anew while the question is held
         let asks_anew = ask.mode == CacheMode::Bypass && token.is_some();
         let held = || {
-            let now = self.inner.clock.now();
-            let hold = self.inner.holds.get(&tag, now);
+            let hold = self.inner.holds.get(&tag);
             hold.filter(|_| !asks_anew)
         };
         if let Some(denial) = held() {

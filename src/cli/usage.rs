@@ -42,10 +42,8 @@ fn complaint(error: &Error) -> String {
             did_you_mean(complaint, text(error, ContextKind::SuggestedArg))
         }
         ErrorKind::InvalidSubcommand => {
-            // the most similar one is the last
             let similar = text(error, ContextKind::SuggestedSubcommand);
-            let nearest = similar.and_then(|all| all.rsplit(", ").next().map(str::to_owned));
-            did_you_mean("unknown command".to_owned(), nearest)
+            did_you_mean("unknown command".to_owned(), similar)
         }
         ErrorKind::InvalidValue | ErrorKind::ValueValidation => value_complaint(error, &argument),
         ErrorKind::ArgumentConflict => match text(error, ContextKind::PriorArg) {
@@ -114,5 +112,5 @@ fn command_name(arguments: &[OsString]) -> Option<String> {
 }
 
 fn is_question(command: Option<&str>) -> bool {
-    matches!(command, Some("verify" | "card-info" | "guard" | "erase"))
+    matches!(command, Some("verify" | "card-info"))
 }

@@ -1,9 +1,6 @@
 //! The life of one connection: hello, calls, a polite end.
 
-use std::{
-    pin::{Pin, pin},
-    time::Duration,
-};
+use std::{future::poll_fn, pin::pin, time::Duration};
 
 use http::Request;
 use hyper::{body::Incoming, server::conn::http2::Builder, service::service_fn};
@@ -17,8 +14,9 @@ use tokio_util::sync::CancellationToken;
 
 use super::{
     handshake::Handshake,
-    path_switch::{Calls, GrpcService},
-    preface::{Greeting, Hello},
+    inlet::{Hello, Inlet},
+    path_switch::{Calls, CallsOfConnection, GrpcService},
+    unsent::StallWatch,
 };
 use crate::telemetry::events;
 
@@ -39,6 +37,9 @@ pub struct ConnectionLimits {
     pub stream_window_bytes: u32,
     /// The same for all requests of the connection.
     pub connection_window_bytes: u32,
+    /// How often to look whether the peer takes its answers; the second look in a row that finds
+    /// them lying there ends the connection.
+    pub answers_look: Duration,
     /// After this, a tenth more or less, the peer is asked to go and come again.
     pub max_age: Duration,
     /// How long calls may take after that.
@@ -58,6 +59,7 @@ impl Default for ConnectionLimits {
             // twice the longest message by default
             stream_window_bytes: 128 * 1024,
             connection_window_bytes: 1024 * 1024,
+            answers_look: Duration::from_secs(10),
             max_age: Duration::from_secs(20 * 60),
             age_grace: Duration::from_secs(15),
             idle_grace: Duration::from_secs(2),
@@ -120,8 +122,8 @@ impl<S: GrpcService> ConnectionHost<S> {
             Some(Err(_)) | None => return,
         };
         let calls = self.calls;
-        let (stream, hello) = Greeting::new(secured.stream);
-        let open_calls = calls.open_calls();
+        let (stream, hello) = Inlet::new(secured.stream);
+        let of_connection = calls.of_connection();
         let peer = secured.peer;
         let service = service_fn(move |mut request: Request<Incoming>| {
             if let Some(peer) = &peer {
@@ -134,7 +136,8 @@ impl<S: GrpcService> ConnectionHost<S> {
                 .http2()
                 .serve_connection(TokioIo::new(stream), service)
         );
-        let end = until_the_end_is_near(connection.as_mut(), &limits, &hello, &drain, opened);
+        let served = poll_fn(|context| hello.turn(connection.as_mut(), context));
+        let end = until_the_end_is_near(served, &limits, &hello, &of_connection, &drain, opened);
         let latest = match end.await {
             End::Closed => return,
             End::Aged => Some(Instant::now() + limits.age_grace),
@@ -142,36 +145,40 @@ impl<S: GrpcService> ConnectionHost<S> {
             End::Drained => None,
         };
         connection.as_mut().graceful_shutdown();
-        wind_down(connection, open_calls, limits.idle_grace, latest).await;
+        let served = poll_fn(|context| hello.turn(connection.as_mut(), context));
+        wind_down(served, &of_connection, limits.idle_grace, latest).await;
     }
 }
 
-async fn until_the_end_is_near<C: Future>(
-    mut connection: Pin<&mut C>,
+async fn until_the_end_is_near(
+    served: impl Future,
     limits: &ConnectionLimits,
     hello: &Hello,
+    calls: &CallsOfConnection,
     drain: &CancellationToken,
     opened: Instant,
 ) -> End {
     let leaves_at = opened + limits.jittered_age();
     let first_look = leaves_at.min(opened + limits.hello_timeout);
+    let mut served = pin!(served);
     let mut timer = pin!(sleep_until(first_look));
     let mut drained = pin!(drain.cancelled());
+    let mut stalls = StallWatch::default();
     loop {
         tokio::select! {
             biased;
-            _ = connection.as_mut() => return End::Closed,
+            _ = served.as_mut() => return End::Closed,
             () = drained.as_mut() => {
                 return if hello.is_complete() { End::Drained } else { End::Closed };
             }
             () = timer.as_mut() => {
-                if !hello.is_complete() {
+                if !hello.is_complete() || stalls.look(calls.unsent()) {
                     return End::Closed;
                 }
                 if timer.deadline() >= leaves_at {
                     return End::Aged;
                 }
-                timer.as_mut().reset(leaves_at);
+                timer.as_mut().reset(leaves_at.min(Instant::now() + limits.answers_look));
             }
         }
     }
@@ -179,21 +186,22 @@ async fn until_the_end_is_near<C: Future>(
 
 /// Waits for the calls under way, but not for peers that merely stay, nor for streams that
 /// never end by themselves.
-async fn wind_down<C: Future>(
-    mut connection: Pin<&mut C>,
-    open_calls: impl Fn() -> usize,
+async fn wind_down(
+    served: impl Future,
+    calls: &CallsOfConnection,
     idle_grace: Duration,
     latest: Option<Instant>,
 ) {
     let pause = idle_grace / 2;
+    let mut served = pin!(served);
     let mut was_idle = false;
     loop {
         let look = Instant::now() + pause;
         tokio::select! {
             biased;
-            _ = connection.as_mut() => return,
+            _ = served.as_mut() => return,
             () = sleep_until(latest.map_or(look, |latest| latest.min(look))) => {
-                let is_idle = open_calls() == 0;
+                let is_idle = calls.open() == 0;
                 let is_over = latest.is_some_and(|latest| latest <= Instant::now());
                 if is_over || (is_idle && was_idle) {
                     return;

@@ -3,6 +3,7 @@
 //! and the fence that keeps a panic to its one call.
 
 use std::{
+    borrow::Borrow,
     convert::Infallible,
     future::poll_fn,
     panic::AssertUnwindSafe,
@@ -17,12 +18,18 @@ use std::{
 
 use futures_util::FutureExt;
 use http::{HeaderMap, HeaderValue, Request, Response, StatusCode, header};
+use http_body_util::{BodyExt, Full, Limited};
 use hyper::body::Incoming;
-use tokio::time::{Instant, timeout_at};
+use tokio::time::{Instant, timeout, timeout_at};
 use tonic::{body::Body, service::Routes};
 use tower::{Service, ServiceExt};
 
-use super::{call_watch::CallWatch, deadline::Deadline, limits::Permit};
+use super::{
+    call_watch::CallWatch,
+    deadline::Deadline,
+    limits::Permit,
+    unsent::{AnswerBody, Unsent},
+};
 use crate::{domain::Reason, grpc::limits::Gate, telemetry::events::RpcMethod};
 
 /// The paths that bypass the router.
@@ -30,6 +37,12 @@ pub const HOT_PREFIX: &str = "/bankcard.v1.BankCardService/";
 
 /// The stage of a deadline that had passed before the call was given to a handler.
 pub const ARRIVAL: &str = "arrival";
+
+/// What is said to requests that are no gRPC.
+const SPOKEN_HERE: &str = "this port speaks gRPC: content-type application/grpc\n";
+/// How much of such a request is read, and for how long.
+const MOST_UNREAD_BYTES: usize = 64 * 1024;
+const PATIENCE_WITH_OTHERS: Duration = Duration::from_secs(1);
 
 /// A service that answers every call, also with errors.
 pub trait GrpcService:
@@ -65,16 +78,39 @@ pub struct Answers {
 pub(super) struct Calls<S> {
     hot: S,
     rest: Routes,
-    shared: Arc<Shared>,
+    shared: Arc<CallsOfConnection>,
 }
 
+/// What the calls of one connection share.
 #[derive(Debug)]
-struct Shared {
+pub(super) struct CallsOfConnection {
     answers: Answers,
     max_deadline: Duration,
     in_flight: Gate,
     open: AtomicUsize,
+    unsent: Unsent,
 }
+
+impl CallsOfConnection {
+    /// Calls that have no answer yet.
+    pub(super) fn open(&self) -> usize {
+        self.open.load(Ordering::Relaxed)
+    }
+
+    /// Answers that the peer has not taken yet.
+    pub(super) fn unsent(&self) -> &Unsent {
+        &self.unsent
+    }
+}
+
+impl Borrow<Unsent> for Arc<CallsOfConnection> {
+    fn borrow(&self) -> &Unsent {
+        &self.unsent
+    }
+}
+
+/// The body of every answer.
+pub(super) type Answer = AnswerBody<Arc<CallsOfConnection>>;
 
 impl<S: GrpcService> Calls<S> {
     pub(super) fn new(
@@ -87,11 +123,12 @@ impl<S: GrpcService> Calls<S> {
         Self {
             hot,
             rest,
-            shared: Arc::new(Shared {
+            shared: Arc::new(CallsOfConnection {
                 answers,
                 max_deadline,
                 in_flight,
                 open: AtomicUsize::new(0),
+                unsent: Unsent::default(),
             }),
         }
     }
@@ -108,17 +145,16 @@ impl<S: GrpcService> Calls<S> {
         )
     }
 
-    /// Tells how many calls of this connection have no answer yet.
-    pub(super) fn open_calls(&self) -> impl Fn() -> usize + use<S> {
-        let shared = Arc::clone(&self.shared);
-        move || shared.open.load(Ordering::Relaxed)
+    /// What is known about the calls of this connection, also while it is served.
+    pub(super) fn of_connection(&self) -> Arc<CallsOfConnection> {
+        Arc::clone(&self.shared)
     }
 
     /// Answers one call.
     pub(super) fn call(
         &self,
         request: Request<Incoming>,
-    ) -> impl Future<Output = Result<Response<Body>, Infallible>> + Send + use<S> {
+    ) -> impl Future<Output = Result<Response<Answer>, Infallible>> + Send + use<S> {
         let shared = Arc::clone(&self.shared);
         let method = RpcMethod::of_path(request.uri().path());
         let handler = if request.uri().path().starts_with(HOT_PREFIX) {
@@ -128,10 +164,12 @@ impl<S: GrpcService> Calls<S> {
         };
         async move {
             if !is_grpc(request.headers()) {
-                return Ok(unsupported_media_type());
+                let refusal = not_grpc(request.into_body()).await;
+                return Ok(refusal.map(|body| Answer::counted(body, shared)));
             }
-            let _open = OpenCall::count(&shared);
+            let open = OpenCall::count(&shared);
             let watch = CallWatch::begin(method);
+            let is_hot = matches!(handler, Handler::Hot(_));
             let response = match handler {
                 Handler::Hot(hot) => match shared.in_flight.enter() {
                     Some(permit) => answer(&shared, Some(permit), hot, request).await,
@@ -142,7 +180,15 @@ impl<S: GrpcService> Calls<S> {
                 Handler::Rest(rest) => answer(&shared, None, rest, request).await,
             };
             watch.end(&response);
-            Ok(response)
+            drop(open);
+            Ok(response.map(|body| {
+                if is_hot {
+                    Answer::counted(body, shared)
+                } else {
+                    // a stream of health may stay
+                    Answer::uncounted(body)
+                }
+            }))
         }
     }
 }
@@ -156,7 +202,7 @@ enum Handler<S> {
 struct OpenCall<'a>(&'a AtomicUsize);
 
 impl<'a> OpenCall<'a> {
-    fn count(shared: &'a Shared) -> Self {
+    fn count(shared: &'a CallsOfConnection) -> Self {
         shared.open.fetch_add(1, Ordering::Relaxed);
         Self(&shared.open)
     }
@@ -169,7 +215,7 @@ impl Drop for OpenCall<'_> {
 }
 
 async fn answer<H>(
-    shared: &Shared,
+    shared: &CallsOfConnection,
     _permit: Option<Permit<'_>>,
     handler: H,
     request: Request<Incoming>,
@@ -222,8 +268,21 @@ fn hide_unknown_encoding(headers: &mut HeaderMap) {
     }
 }
 
-fn unsupported_media_type() -> Response<Body> {
-    let mut response = Response::new(Body::empty());
+/// Says what is spoken here to somebody who speaks something else.
+///
+/// What they sent is read before, as far as it is short and comes soon: whoever is answered in the
+/// middle of a request may take that for a broken connection.
+async fn not_grpc(body: Incoming) -> Response<Body> {
+    let read = async {
+        let mut body = Limited::new(body, MOST_UNREAD_BYTES);
+        while let Some(Ok(_)) = body.frame().await {}
+    };
+    // what has not come by then is not waited for
+    let _ = timeout(PATIENCE_WITH_OTHERS, read).await;
+    let mut response = Response::new(Body::new(Full::from(SPOKEN_HERE)));
     *response.status_mut() = StatusCode::UNSUPPORTED_MEDIA_TYPE;
+    response
+        .headers_mut()
+        .insert(header::CONTENT_TYPE, HeaderValue::from_static("text/plain"));
     response
 }

@@ -1,10 +1,11 @@
 //! Questions whose last call may have run without an answer: asked again, they are answered so
-//! again and no vendor is asked, until the hold ends.
+//! again and no vendor is asked, until the hold ends. It ends by a clock that never jumps: one that
+//! is set forward must not make anybody pay a second time.
 
-use std::{collections::HashMap, sync::Arc};
+use std::{collections::HashMap, sync::Arc, time::Duration};
 
-use jiff::Timestamp;
 use parking_lot::Mutex;
+use tokio::time::Instant;
 
 use super::denial::Denial;
 use crate::cache::QuestionTag;
@@ -13,7 +14,7 @@ use crate::cache::QuestionTag;
 const SWEEP_FROM: usize = 1024;
 
 struct Hold {
-    until: Timestamp,
+    until: Instant,
     denial: Arc<Denial>,
 }
 
@@ -30,8 +31,10 @@ struct Entries {
 }
 
 impl Holds {
-    /// Holds a question until a time.
-    pub fn put(&self, tag: QuestionTag, until: Timestamp, denial: Arc<Denial>, now: Timestamp) {
+    /// Holds a question for a while.
+    pub fn put(&self, tag: QuestionTag, lasts: Duration, denial: Arc<Denial>) {
+        let now = Instant::now();
+        let until = now + lasts;
         let mut entries = self.entries.lock();
         if entries.by_tag.len() >= entries.sweep_at.max(SWEEP_FROM) {
             entries.by_tag.retain(|_, hold| hold.until > now);
@@ -41,10 +44,10 @@ impl Holds {
     }
 
     /// How a question is to be answered while it is held.
-    pub fn get(&self, tag: &QuestionTag, now: Timestamp) -> Option<Arc<Denial>> {
+    pub fn get(&self, tag: &QuestionTag) -> Option<Arc<Denial>> {
         let entries = self.entries.lock();
         let hold = entries.by_tag.get(tag)?;
-        (hold.until > now).then(|| Arc::clone(&hold.denial))
+        (hold.until > Instant::now()).then(|| Arc::clone(&hold.denial))
     }
 
     /// Ends a hold: a definite answer has come since.

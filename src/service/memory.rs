@@ -53,9 +53,8 @@ impl Inner {
         if let Denial::Refused(refusal) = denial
             && refusal.reason == Reason::OutcomeUnknown
         {
-            let now = self.clock.now();
             let held = Arc::new(denial.clone());
-            self.holds.put(*tag, later(now, self.hold), held, now);
+            self.holds.put(*tag, self.hold, held);
         }
     }
 

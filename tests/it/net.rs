@@ -1,6 +1,6 @@
 //! The two ports, over real sockets.
 
-pub(crate) mod admin;
+mod admin;
 mod calls;
 mod connections;
 mod descriptors;

@@ -167,3 +167,85 @@ async fn headers_have_a_limit() {
     let answer = other.call(&path("Echo"), &[("x-long", &fits)]).await;
     assert_eq!(answer.unwrap().code(), 0);
 }
+
+/// Asks that many times with a window of no size.
+async fn ask_without_a_window(
+    house: &House,
+    times: usize,
+) -> h2::client::SendRequest<bytes::Bytes> {
+    let stream = TcpStream::connect(house.address).await.unwrap();
+    let mut builder = h2::client::Builder::new();
+    builder.initial_window_size(0);
+    let (mut sender, connection) = builder.handshake(stream).await.unwrap();
+    tokio::spawn(connection);
+    for _ in 0..times {
+        sender = sender.ready().await.unwrap();
+        let request = http::Request::post(format!("http://test{}", path("Echo")))
+            .header("content-type", "application/grpc")
+            .body(())
+            .unwrap();
+        let (answer, mut body) = sender.send_request(request, false).unwrap();
+        body.send_data(super::fixture::frame("hello"), true)
+            .unwrap();
+        // the head of the answer comes, what it says cannot
+        tokio::spawn(async move {
+            let answer = answer.await.unwrap();
+            std::mem::forget(answer);
+        });
+    }
+    sender
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_peer_that_lets_its_answers_lie_is_cut() {
+    let mut limits = limits();
+    // the first look is when the hello must have been said
+    limits.connection.hello_timeout = Duration::from_millis(200);
+    limits.connection.answers_look = Duration::from_millis(300);
+    let house = House::open(limits).await;
+    let _sender = ask_without_a_window(&house, 5).await;
+    eventually("all are answered", || {
+        house.hot.started.load(Ordering::SeqCst) == 5
+            && house.hot.running.load(Ordering::SeqCst) == 0
+    })
+    .await;
+    assert_eq!(house.open_connections(), 1);
+    let begun = Instant::now();
+    eventually("its place is free", || house.open_connections() == 0).await;
+    assert!(begun.elapsed() < Duration::from_secs(3));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn neither_slow_handlers_nor_long_streams_are_answers_that_lie() {
+    let mut limits = limits();
+    limits.connection.hello_timeout = Duration::from_millis(100);
+    limits.connection.answers_look = Duration::from_millis(100);
+    let house = House::open(limits).await;
+    let channel = house.channel().await;
+    let mut watch = tonic_health::pb::health_client::HealthClient::new(channel.clone())
+        .watch(tonic_health::pb::HealthCheckRequest::default())
+        .await
+        .unwrap()
+        .into_inner();
+    assert!(watch.message().await.unwrap().is_some());
+    assert_eq!(call(&channel, "Sleep").await.unwrap(), "rested");
+    sleep(Duration::from_millis(300)).await;
+    assert_eq!(call(&channel, "Echo").await.unwrap(), "hello");
+    assert_eq!(house.open_connections(), 1);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_peer_that_only_makes_work_is_cut() {
+    const HELLO: &[u8] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n\0\0\0\x04\0\0\0\0\0";
+    const PING: &[u8] = b"\0\0\x08\x06\0\0\0\0\0whatever";
+    let house = House::open(limits()).await;
+    let mut stream = TcpStream::connect(house.address).await.unwrap();
+    stream.write_all(HELLO).await.unwrap();
+    // fewer than that are answered
+    stream.write_all(&PING.repeat(500)).await.unwrap();
+    sleep(Duration::from_millis(200)).await;
+    assert_eq!(house.open_connections(), 1);
+    // it may be cut while this is written
+    let _ = stream.write_all(&PING.repeat(5000)).await;
+    eventually("its place is free", || house.open_connections() == 0).await;
+}

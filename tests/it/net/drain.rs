@@ -143,16 +143,22 @@ async fn vendor_calls_under_way_are_waited_for_until_the_time_limit() {
 #[tokio::test(flavor = "multi_thread")]
 async fn the_signals_of_the_operating_system_arrive() {
     let mut signals = stop_signals().unwrap();
-    for (name, expected) in [
-        ("-TERM", StopSignal::Terminate),
-        ("-INT", StopSignal::Interrupt),
-        ("-TERM", StopSignal::Terminate),
-    ] {
-        let status = std::process::Command::new("kill")
-            .args([name, &std::process::id().to_string()])
-            .status()
-            .unwrap();
-        assert!(status.success());
-        assert_eq!(signals.next().await, Some(expected));
+    let kill = |name: &str| {
+        let pid = std::process::id().to_string();
+        let sent = std::process::Command::new("kill")
+            .args([name, &pid])
+            .status();
+        assert!(sent.unwrap().success());
+    };
+    kill("-TERM");
+    assert_eq!(signals.next().await, Some(StopSignal::Terminate));
+    // the same wish again is no second signal, and no wish of somebody else is lost behind it
+    for _ in 0..5 {
+        kill("-TERM");
     }
+    kill("-INT");
+    assert_eq!(signals.next().await, Some(StopSignal::Interrupt));
+    sleep(Duration::from_millis(1100)).await;
+    kill("-TERM");
+    assert_eq!(signals.next().await, Some(StopSignal::Terminate));
 }
