@@ -1,7 +1,11 @@
 //! Days end at midnight in Asia/Shanghai: in whatever zone the host is, and however its clock is
 //! set. The host's clock is moved under the running program by libfaketime.
 
-use std::{path::PathBuf, process::Command, time::Duration};
+use std::{
+    path::{Path, PathBuf},
+    process::Command,
+    time::Duration,
+};
 
 use cardproof_emulator::Script;
 use jiff::Timestamp;
@@ -9,15 +13,22 @@ use tonic_types::StatusExt;
 
 use crate::{
     crowd::{Told, ask, word},
-    house::{House, VENDOR, asking, card, name, replicas},
+    house::{House, Plan, VENDOR, asking, card, name, replicas},
     tools,
 };
 
 /// A clock that a program goes by.
-struct Clock(PathBuf);
+pub struct Clock(PathBuf);
 
 impl Clock {
-    fn set(&self, to: &str) {
+    /// A clock that begins at a time and is kept in a folder.
+    pub fn in_folder(folder: &Path, starting: &str) -> Self {
+        let clock = Self(folder.join("clock"));
+        clock.set(starting);
+        clock
+    }
+
+    pub fn set(&self, to: &str) {
         let to: Timestamp = to.parse().unwrap();
         let offset = to.as_second() - Timestamp::now().as_second();
         let half_written = self.0.with_extension("new");
@@ -26,21 +37,24 @@ impl Clock {
     }
 }
 
-/// A program in a zone, and its clock; three calls and two mismatches for a card, seven in all.
-async fn in_zone(zone: &str, starting: &str) -> (House, Clock, tempfile::TempDir) {
-    let folder = tempfile::tempdir().unwrap();
-    let clock = Clock(folder.path().join("clock"));
-    clock.set(starting);
+/// A program that goes by a clock.
+pub fn by_the_clock(plan: Plan, clock: &Clock) -> Plan {
     let library = Command::new(tools::path("faketime"))
         .args(["-f", "+0", "printenv", "LD_PRELOAD"])
         .output()
         .unwrap();
     let library = String::from_utf8(library.stdout).unwrap();
-    let house = replicas(1)
-        .with("LD_PRELOAD", library.trim())
+    plan.with("LD_PRELOAD", library.trim())
         .with("FAKETIME_TIMESTAMP_FILE", clock.0.display())
         .with("FAKETIME_NO_CACHE", 1)
         .with("FAKETIME_DONT_FAKE_MONOTONIC", 1)
+}
+
+/// A program in a zone, and its clock; three calls and two mismatches for a card, seven in all.
+async fn in_zone(zone: &str, starting: &str) -> (House, Clock, tempfile::TempDir) {
+    let folder = tempfile::tempdir().unwrap();
+    let clock = Clock::in_folder(folder.path(), starting);
+    let house = by_the_clock(replicas(1), &clock)
         .with("TZ", zone)
         .with("GUARD__MAX_CALLS", 3)
         .with(

@@ -18,6 +18,7 @@
 
 mod crowd;
 mod days;
+mod faults;
 mod giving_up;
 mod house;
 mod matrix;

@@ -143,6 +143,31 @@ impl Replica {
         BankCardServiceClient::new(endpoint.connect_lazy())
     }
 
+    /// Where it is served.
+    pub fn grpc(&self) -> SocketAddr {
+        self.launch.grpc
+    }
+
+    /// How many descriptors it has open.
+    pub fn descriptors(&self) -> usize {
+        let folder = format!("/proc/{}/fd", self.child.id());
+        fs::read_dir(folder).unwrap().count()
+    }
+
+    /// How many it may have open, softly and at most.
+    pub fn descriptor_limits(&self) -> (u64, u64) {
+        let (mut soft, mut hard) = (0, 0);
+        let told = Some((&mut soft, &mut hard));
+        rlimit::prlimit(self.child.id() as i32, rlimit::Resource::NOFILE, None, told).unwrap();
+        (soft, hard)
+    }
+
+    /// Changes how many it may have open, while it runs.
+    pub fn limit_descriptors(&self, to: (u64, u64)) {
+        let pid = self.child.id() as i32;
+        rlimit::prlimit(pid, rlimit::Resource::NOFILE, Some(to), None).unwrap();
+    }
+
     /// Sends a signal by its name, as `kill` knows it.
     pub fn signal(&self, name: &str) {
         let pid = self.child.id().to_string();
