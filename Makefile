@@ -27,10 +27,6 @@ descriptors: ## the protocol files as one descriptor set, dist/bankcard.v1.binpb
 	@mkdir -p dist
 	scripts/tool buf build proto --output dist/bankcard.v1.binpb
 
-.PHONY: sbom
-sbom: ## what the program is made of, as CycloneDX: dist/cardproof.cdx.json
-	@scripts/sbom
-
 ##@ Prove it
 .PHONY: test
 test: ## every suite, with a closing table of times; SUITE="unit readme" for some
@@ -40,6 +36,10 @@ test: ## every suite, with a closing table of times; SUITE="unit readme" for som
 test-cluster: ## the chart on a real Kubernetes API server, one of the suites of make test
 	@scripts/test cluster
 
+.PHONY: abuse
+abuse: ## attacks, floods, idle crowds and a rolling restart; CARDPROOF_ABUSE_SECONDS=60 for long ones
+	@scripts/test build abuse
+
 .PHONY: lint
 lint: ## format, clippy, shell, protocol files, dependencies, documentation, words
 	@scripts/lint
@@ -47,10 +47,6 @@ lint: ## format, clippy, shell, protocol files, dependencies, documentation, wor
 .PHONY: audit
 audit: ## security advisories about the dependencies (needs the advisory database)
 	@scripts/audit
-
-.PHONY: fuzz
-fuzz: ## a million inputs, guided by coverage, for every parser (an hour; more with CARDPROOF_FUZZ_RUNS)
-	@scripts/fuzz
 
 .PHONY: bench
 bench: ## start time, memory, size, signing and the cost of a vendor call against their bars
@@ -60,10 +56,6 @@ bench: ## start time, memory, size, signing and the cost of a vendor call agains
 	cargo bench --locked --bench vendor_call
 
 ##@ Keep it tidy
-.PHONY: docs
-docs: ## write the pages of docs/ that are made from the program's own tables
-	cargo run --locked --quiet --example generate-docs -- --write
-
 .PHONY: fmt
 fmt: ## format the Rust sources and the protocol files
 	cargo fmt --all

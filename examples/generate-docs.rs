@@ -10,10 +10,7 @@
 
 use std::{env, fs, path::Path, process::ExitCode};
 
-use cardproof::{
-    config::page::configuration_page, grpc::errors_page::errors_page,
-    provider::docs::providers_page, telemetry::metrics::page::metrics_page,
-};
+use cardproof::{provider::docs::providers_page, telemetry::metrics::page::metrics_page};
 
 /// A generated file, and what makes it.
 struct Page {
@@ -22,14 +19,6 @@ struct Page {
 }
 
 const PAGES: &[Page] = &[
-    Page {
-        file: "docs/CONFIGURATION.md",
-        make: configuration_page,
-    },
-    Page {
-        file: "docs/ERRORS.md",
-        make: errors_page,
-    },
     Page {
         file: "docs/PROVIDERS.md",
         make: providers_page,

@@ -13,16 +13,14 @@
     reason = "a test says what it expects, and what it saw"
 )]
 
-mod dice;
 mod judge;
 mod mutate;
 
 use std::{env, time::Instant};
 
 use self::{
-    dice::Dice,
     judge::{Seen, Setting, Vendor, check},
-    mutate::{reply, seeds},
+    mutate::{Dice, reply, seeds},
 };
 
 /// In a plain `cargo test`; the suite asks for a million.
