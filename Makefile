@@ -27,6 +27,10 @@ descriptors: ## the protocol files as one descriptor set, dist/bankcard.v1.binpb
 	@mkdir -p dist
 	scripts/tool buf build proto --output dist/bankcard.v1.binpb
 
+.PHONY: sbom
+sbom: ## what the program is made of, as CycloneDX: dist/cardproof.cdx.json
+	@scripts/sbom
+
 ##@ Prove it
 .PHONY: test
 test: ## every suite, with a closing table of times; SUITE="unit readme" for some
@@ -48,6 +52,10 @@ lint: ## format, clippy, shell, protocol files, dependencies, documentation, wor
 audit: ## security advisories about the dependencies (needs the advisory database)
 	@scripts/audit
 
+.PHONY: fuzz
+fuzz: ## a million inputs, guided by coverage, for every parser (an hour; more with CARDPROOF_FUZZ_RUNS)
+	@scripts/fuzz
+
 .PHONY: bench
 bench: ## start time, memory, size, signing and the cost of a vendor call against their bars
 	cargo build --release --locked
@@ -56,6 +64,10 @@ bench: ## start time, memory, size, signing and the cost of a vendor call agains
 	cargo bench --locked --bench vendor_call
 
 ##@ Keep it tidy
+.PHONY: docs
+docs: ## write the pages of docs/ that are made from the program's own tables
+	cargo run --locked --quiet --example generate-docs -- --write
+
 .PHONY: fmt
 fmt: ## format the Rust sources and the protocol files
 	cargo fmt --all

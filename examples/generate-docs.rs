@@ -10,7 +10,10 @@
 
 use std::{env, fs, path::Path, process::ExitCode};
 
-use cardproof::{provider::docs::providers_page, telemetry::metrics::page::metrics_page};
+use cardproof::{
+    config::page::configuration_page, grpc::errors_page::errors_page,
+    provider::docs::providers_page, telemetry::metrics::page::metrics_page,
+};
 
 /// A generated file, and what makes it.
 struct Page {
@@ -19,6 +22,14 @@ struct Page {
 }
 
 const PAGES: &[Page] = &[
+    Page {
+        file: "docs/CONFIGURATION.md",
+        make: configuration_page,
+    },
+    Page {
+        file: "docs/ERRORS.md",
+        make: errors_page,
+    },
     Page {
         file: "docs/PROVIDERS.md",
         make: providers_page,

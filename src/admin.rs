@@ -1,10 +1,11 @@
-//! The port for operators and probes: plaintext, read only, HTTP/1.1 and HTTP/2 alike, so that
-//! kubelet's gRPC health probes work on it.
+//! The port for operators and probes: plaintext, HTTP/1.1 and HTTP/2 alike, so that kubelet's gRPC
+//! health probes work on it.
 //!
 //! `/livez` and `/readyz` for probes, `/status` for programs, `/` for people, `/metrics` for
-//! Prometheus as soon as there is a source of them. Nothing here waits for anything outside the
-//! process.
+//! Prometheus as soon as there is a source of them: all of them read only, and waiting for nothing
+//! outside the process. What changes something is in [`Controls`].
 
+mod calls;
 mod listen;
 mod page;
 
@@ -19,7 +20,10 @@ use axum::{
     routing::get,
 };
 
-pub use listen::serve;
+pub use self::{
+    calls::{Controls, Done, Peer},
+    listen::serve,
+};
 
 use crate::health::{HealthSwitch, Phase};
 
@@ -50,6 +54,8 @@ pub struct Admin {
     pub health: HealthSwitch,
     /// gRPC health, for probes that speak it; has its own paths.
     pub grpc_health: Router,
+    /// For the calls that change something, which are not there without.
+    pub controls: Option<Arc<dyn Controls>>,
 }
 
 impl fmt::Debug for Admin {
@@ -73,8 +79,12 @@ impl Admin {
             Some(source) => pages.route("/metrics", get(metrics).with_state(source)),
             None => pages,
         };
+        let pages = match self.controls {
+            Some(controls) => pages.merge(calls::router(controls)),
+            None => pages,
+        };
         pages
-            .fallback(|| async { (StatusCode::NOT_FOUND, "not found\n") })
+            .fallback(|| async { calls::not_found() })
             .merge(self.grpc_health)
             .layer(from_fn(within_time))
             .layer(from_fn(with_safe_headers))

@@ -1,11 +1,15 @@
 //! The only place that constructs: settings become wired parts, bound sockets, a server that runs
 //! and, at the end, drains.
 
+mod admin_token;
+mod controls;
 mod metrics;
 mod probe;
 mod protection;
 mod providers;
+mod reload;
 mod status;
+mod watch;
 
 use std::{collections::BTreeMap, io, net::SocketAddr, sync::Arc, time::Duration};
 
@@ -17,16 +21,23 @@ use tokio::{
 };
 use tokio_util::sync::CancellationToken;
 
-use self::{metrics::Exposition, status::Status};
+use self::{
+    admin_token::AdminToken,
+    controls::Operator,
+    metrics::Exposition,
+    reload::{Parts as Reloadable, Reloader},
+    status::Status,
+};
 pub use self::{
     probe::{Probed, probe},
     providers::Env,
+    reload::{Origin, ProcessEnv},
 };
 pub use crate::provider::bin::DATA_VERSION;
 use crate::{
     admin::{self, Admin},
     cache::Digests,
-    config::{Config, Problem, Problems},
+    config::{Config, LoadedConfig, Problem, Problems},
     domain::{Operation, ProviderName},
     grpc::{
         api::{self, Api},
@@ -42,11 +53,9 @@ use crate::{
         Parts, Service, attempt::Safeguards, clock::Clock, guard::Guard, lane::Lane,
         ledger::Ledger, limiter::Limiter, routing::Policy,
     },
-    signals::{StopSignal, stop_signals},
+    signals::{StopSignal, hangups, stop_signals},
 };
 
-/// How often files that hold secrets are looked at.
-const SECRETS_EVERY: Duration = Duration::from_secs(5);
 /// Vendors, logs, runtimes and the admin port.
 const DESCRIPTORS_FOR_THE_REST: u64 = 1024;
 /// What is left to tidy up gets this long.
@@ -132,15 +141,15 @@ impl Sockets {
 ///
 /// # Errors
 /// When the service cannot start.
-pub fn serve(config: &Config, env: Env<'_>) -> Result<u8, StartError> {
+pub fn serve(loaded: LoadedConfig, origin: Origin) -> Result<u8, StartError> {
     let started = std::time::Instant::now();
-    refuse_what_is_not_there_yet(config)?;
-    raise_descriptor_limit(config);
-    let sockets = Sockets::bind(config)?;
+    refuse_what_is_not_there_yet(&loaded.config)?;
+    raise_descriptor_limit(&loaded.config);
+    let sockets = Sockets::bind(&loaded.config)?;
     let outside = runtime::outside()?;
     let _entered = outside.enter();
     let signals = stop_signals()?;
-    let outcome = run(config, env, sockets, signals, &outside, started)?;
+    let outcome = run(loaded, origin, sockets, signals, &outside, started)?;
     outside.shutdown_timeout(LAST_MOMENTS);
     Ok(outcome.exit_code())
 }
@@ -176,20 +185,21 @@ fn refuse_what_is_not_there_yet(config: &Config) -> Result<(), StartError> {
 }
 
 fn run(
-    config: &Config,
-    env: Env<'_>,
+    loaded: LoadedConfig,
+    origin: Origin,
     sockets: Sockets,
     signals: impl Stream<Item = StopSignal> + Unpin,
     outside: &Runtime,
     started: std::time::Instant,
 ) -> Result<Outcome, StartError> {
-    let service = service(config, env, outside.handle())?;
+    let config = &loaded.config;
+    let service = service(config, &origin.env, outside.handle())?;
     let (grpc, admin) = (sockets.grpc.local_addr()?, sockets.admin.local_addr()?);
     let callers = protection::callers(config);
     let metrics = Exposition::install(&service, &callers)?;
     let health = HealthSwitch::new();
     let hot = Api::new(service.clone(), config.luhn, config.server.max_deadline)
-        .into_server(config.server.max_message_bytes, callers);
+        .into_server(config.server.max_message_bytes, Arc::clone(&callers));
     let tls = protection::tls(config)?;
     let rest =
         routes::rest(health.clone(), config.server.reflection).map_err(|_| StartError::Contract)?;
@@ -202,11 +212,25 @@ fn run(
         health.clone(),
     )
     .protected_by(protection::handshake(tls.as_ref()));
+    announce(config, grpc, admin, started);
+    let admin_token = Arc::new(AdminToken::of(config, &origin.env)?);
+    let controls = Operator {
+        service: service.clone(),
+        token: Arc::clone(&admin_token),
+        levels: origin.levels.clone(),
+    };
+    let reloadable = Reloadable {
+        service: service.clone(),
+        callers,
+        tls: tls.clone(),
+        admin_token,
+    };
+    let reloader = Arc::new(Reloader::new(origin, loaded, reloadable));
     let status = Status {
         service: service.clone(),
         health: health.clone(),
         gauges: server.gauges(),
-        warnings: config.warnings.clone(),
+        reloader: Arc::clone(&reloader),
         started_at: Timestamp::now(),
         started,
     };
@@ -215,15 +239,16 @@ fn run(
         metrics: Some(Arc::new(metrics)),
         health: health.clone(),
         grpc_health: HealthService::router(health),
+        controls: Some(Arc::new(controls)),
     };
     let stop = CancellationToken::new();
     let pages = admin::serve(sockets.admin, admin_pages.router(), stop.clone());
     let pages = outside.spawn(pages);
-    outside.spawn(refresh_secrets(service.clone(), stop.clone()));
+    outside.spawn(watch::vendor_secrets(service.clone(), stop.clone()));
+    outside.spawn(watch::configuration(reloader, hangups()?, stop.clone()));
     if let Some(tls) = tls {
         outside.spawn(protection::refresh(tls, stop.clone()));
     }
-    announce(config, grpc, admin, started);
     let leaders = |until: Instant| async move {
         let _ = service.wait_for_leaders(until).await;
         let left = until.saturating_duration_since(Instant::now());
@@ -298,25 +323,6 @@ fn digests(config: &Config, env: Env<'_>) -> Result<Digests, StartError> {
         StartError::Settings(vec![Problem::new("cache.key", error.to_string())])
     })?;
     Ok(Digests::new(key.expose().as_bytes()))
-}
-
-/// Files that hold vendors' secrets are read again when they change.
-async fn refresh_secrets(service: Service, stop: CancellationToken) {
-    let mut ticks = tokio::time::interval(SECRETS_EVERY);
-    loop {
-        tokio::select! {
-            () = stop.cancelled() => return,
-            _ = ticks.tick() => {}
-        }
-        let service = service.clone();
-        // reading files blocks; a slow disk must not hold up anything else
-        let refreshed = tokio::task::spawn_blocking(move || {
-            for lane in service.lanes() {
-                lane.provider().refresh_secrets();
-            }
-        });
-        let _ = refreshed.await;
-    }
 }
 
 /// The addresses are those of the sockets: with port 0 the system has chosen.

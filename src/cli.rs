@@ -10,10 +10,13 @@ mod card_info;
 mod check_config;
 mod completions;
 mod connection;
+mod erase;
+mod guard;
 mod healthcheck;
 mod json;
 mod ledger;
 mod meaning;
+mod operator;
 mod output;
 mod prompt;
 mod providers;
@@ -22,6 +25,7 @@ mod serve;
 mod span;
 mod usage;
 mod verify;
+pub mod verify_file;
 
 use std::{ffi::OsString, path::PathBuf, process::ExitCode, sync::LazyLock};
 
@@ -51,6 +55,7 @@ Examples:
   cardproof check-config --config my.toml     say what is wrong with it
   cardproof card-info                         ask a running server what a card is
   cardproof verify --json < question.json     ask it whether a card belongs to a person
+  cardproof verify-file in.csv --out out.csv  ask it about every row of a file
 
 The configuration is one TOML file over the embedded default; every key can also be set by a
 variable, CARDPROOF__SERVER__LISTEN=127.0.0.1:50052 for example.";
@@ -87,6 +92,11 @@ enum Command {
     Serve,
     /// Ask a running server whether a card belongs to a person
     Verify(verify::Arguments),
+    /// Ask a running server about every row of a file
+    ///
+    /// A run that was ended, even by force, is gone on with by the same command; no row is paid for
+    /// twice, left out or answered twice.
+    VerifyFile(Box<verify_file::Arguments>),
     /// Ask a running server what a card is
     CardInfo(card_info::Arguments),
     /// Say whether a configuration can be used
@@ -99,6 +109,15 @@ enum Command {
     Ledger(ledger::Arguments),
     /// Show what each provider can do and how it is, or check credentials with free calls
     Providers(providers::Arguments),
+    /// Show or forget what is counted about a card, so that its bank does not lock it
+    Guard(guard::Arguments),
+    /// Have every answer about a card forgotten
+    ///
+    /// In the memory of every replica, in Redis, and under request ids. What is counted so that the
+    /// card is not locked stays until it ends (guard reset forgets it), and so does the hold after
+    /// a call whose outcome is unknown. The ledger keeps its lines; they hold no card number.
+    #[command(after_long_help = operator::WHERE)]
+    Erase(operator::Arguments),
     /// Print a completion script for a shell
     Completions(completions::Arguments),
 }
@@ -127,6 +146,12 @@ fn load(source: &ConfigSource) -> Result<LoadedConfig, Problems> {
 pub fn run(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
     // a panic's text may hold a value of a request; its place never does
     crate::telemetry::panics::log_place_only();
+    if let Err(error) = crate::dumps::forbid() {
+        output::warn(&format!(
+            "core dumps cannot be turned off: {}",
+            error.kind()
+        ));
+    }
     let arguments: Vec<OsString> = arguments.into_iter().collect();
     let parsed = Cli::command()
         .try_get_matches_from(&arguments)
@@ -142,10 +167,13 @@ pub fn run(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
     match cli.command.unwrap_or(Command::Serve) {
         Command::Serve => serve::run(&source),
         Command::Verify(arguments) => verify::run(&arguments),
+        Command::VerifyFile(arguments) => verify_file::run(&arguments),
         Command::CardInfo(arguments) => card_info::run(&arguments),
         Command::CheckConfig => check_config::run(&source),
         Command::Healthcheck(arguments) => healthcheck::run(&arguments, &source),
         Command::Ledger(arguments) => ledger::run(&arguments),
+        Command::Guard(arguments) => guard::run(&arguments, &source),
+        Command::Erase(arguments) => erase::run(&arguments, &source),
         Command::Providers(arguments) => providers::run(&arguments, &source),
         Command::Completions(arguments) => completions::run(&arguments, Cli::command()),
     }

@@ -5,6 +5,7 @@
 //! all problems collected, and the plain types below, which the rest of the house receives.
 
 mod check;
+pub mod page;
 mod print;
 pub mod problem;
 pub mod providers;
@@ -108,7 +109,7 @@ pub struct ServerSettings {
 }
 
 /// `[server.tls]`
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct TlsSettings {
     /// Certificate chain (PEM).
     pub cert_file: PathBuf,
@@ -308,6 +309,24 @@ pub enum LogLevel {
     Debug,
     /// `trace`
     Trace,
+}
+
+impl LogLevel {
+    /// Every level by its name.
+    pub const NAMES: &[(&str, Self)] = &[
+        ("error", Self::Error),
+        ("warn", Self::Warn),
+        ("info", Self::Info),
+        ("debug", Self::Debug),
+        ("trace", Self::Trace),
+    ];
+
+    /// The level of a name.
+    #[must_use]
+    pub fn named(name: &str) -> Option<Self> {
+        let mut names = Self::NAMES.iter();
+        names.find(|(known, _)| *known == name).map(|(_, it)| *it)
+    }
 }
 
 /// `[telemetry] log_format`

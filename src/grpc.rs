@@ -8,6 +8,7 @@ pub mod client;
 pub mod connection;
 pub mod convert;
 pub mod deadline;
+pub mod errors_page;
 mod frames;
 pub mod handshake;
 pub mod health;

@@ -22,6 +22,7 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 
+use self::credentials::Credentials;
 use crate::domain::{
     Answer, AttemptOutcome, CardInquiry, Charge, Factors, IdentityType, Operation, ProviderName,
     VendorToken, Verification, reason::vocabulary,
@@ -63,8 +64,10 @@ pub trait Provider: Send + Sync {
         None
     }
 
-    /// Reads the files again that its secrets are in, where they have changed. May block.
-    fn refresh_secrets(&self) {}
+    /// Its secrets, for those who keep them fresh; `None` where there are none.
+    fn secrets(&self) -> Option<&Credentials> {
+        None
+    }
 
     /// Checks endpoint and credentials with a call that costs nothing and names no card.
     ///

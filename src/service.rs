@@ -20,6 +20,7 @@ pub mod lane;
 pub mod ledger;
 pub mod limiter;
 mod memory;
+mod operator;
 pub mod routing;
 
 use std::{collections::BTreeMap, panic::AssertUnwindSafe, sync::Arc, time::Duration};
@@ -28,7 +29,6 @@ use futures_util::FutureExt;
 use tokio::{runtime::Handle, time::Instant};
 use tokio_util::task::TaskTracker;
 
-pub use self::conclusion::{Conclusion, Remembered};
 use self::{
     ask::{Ask, CacheMode, Reply},
     attempt::{CardTags, Safeguards},
@@ -40,6 +40,10 @@ use self::{
     idempotency::{Begin, Idempotency, Token},
     lane::Lane,
     routing::{Journey, Policy},
+};
+pub use self::{
+    conclusion::{Conclusion, Remembered},
+    operator::Erased,
 };
 use crate::{
     cache::{Digests, LocalCache, QuestionTag, Scope},

@@ -1,4 +1,4 @@
-//! The signals that ask the process to stop.
+//! The signals that ask the process to stop, or to read its configuration again.
 
 use std::{io, time::Duration};
 
@@ -67,6 +67,19 @@ pub fn stop_signals() -> io::Result<impl Stream<Item = StopSignal> + Unpin> {
         }
     });
     Ok(Box::pin(signals))
+}
+
+/// Every SIGHUP from now on: a request to read the configuration again.
+///
+/// # Errors
+/// The handler cannot be installed.
+pub fn hangups() -> io::Result<impl Stream<Item = ()> + Unpin> {
+    let hangups = signal(SignalKind::hangup())?;
+    let each = stream::unfold(hangups, |mut hangups| async {
+        hangups.recv().await?;
+        Some(((), hangups))
+    });
+    Ok(Box::pin(each))
 }
 
 /// Tells a SIGTERM that means something from one that only repeats the one before.

@@ -2,7 +2,7 @@
 
 use std::{io, pin::pin, sync::Arc, time::Duration};
 
-use axum::Router;
+use axum::{Extension, Router};
 use hyper_util::{
     rt::{TokioExecutor, TokioIo, TokioTimer},
     server::conn::auto::Builder,
@@ -15,6 +15,7 @@ use tokio::{
 };
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
+use super::Peer;
 use crate::listener::Listener;
 
 /// Scrapers and probes are few; more than this is a mistake or an attack.
@@ -43,13 +44,14 @@ pub async fn serve(
     let places = Arc::new(Semaphore::new(MAX_CONNECTIONS));
     let connections = TaskTracker::new();
     loop {
-        let (stream, _peer) = tokio::select! {
+        let (stream, peer) = tokio::select! {
             () = stop.cancelled() => break,
             accepted = listener.accept() => accepted,
         };
         // without a place the connection is closed at once
         if let Ok(place) = Arc::clone(&places).try_acquire_owned() {
-            connections.spawn(converse(stream, router.clone(), stop.clone(), place));
+            let router = router.clone().layer(Extension(Peer(peer)));
+            connections.spawn(converse(stream, router, stop.clone(), place));
         }
     }
     drop(listener);

@@ -13,7 +13,7 @@ use crate::{
         handshake::Handshake,
         tls::{ClientCertificates, Refreshed, Tls},
     },
-    telemetry::events,
+    telemetry::events::{self, CertificateFile},
 };
 
 /// How often the certificates' files are looked at. Two looks make a change.
@@ -45,7 +45,16 @@ pub(super) fn tls(config: &Config) -> Result<Option<Arc<Tls>>, StartError> {
     {
         events::certificates_expired("server.tls.cert_file", own.not_after);
     }
+    tell_expiries(&tls);
     Ok(Some(Arc::new(tls)))
+}
+
+/// Until when the certificates in use are good.
+pub(super) fn tell_expiries(tls: &Tls) {
+    let files = [CertificateFile::Own, CertificateFile::ClientAuthorities];
+    for (file, expiry) in files.into_iter().zip(tls.expiries()) {
+        events::certificates_in_use(file, expiry.not_after);
+    }
 }
 
 /// What connections go through.
@@ -63,13 +72,18 @@ pub(super) async fn refresh(tls: Arc<Tls>, stop: CancellationToken) {
         }
         let looked_at = Arc::clone(&tls);
         // reading files blocks; a slow disk must not hold up anything else
-        match tokio::task::spawn_blocking(move || looked_at.refresh()).await {
-            Ok(Refreshed::Replaced) => {
-                let own = tls.expiries().first().map(|own| own.not_after);
-                events::certificates_replaced(own);
-            }
-            Ok(Refreshed::Refused(error)) => events::certificates_refused(&error),
-            Ok(Refreshed::Unchanged) | Err(_) => {}
+        let _ = tokio::task::spawn_blocking(move || look_at(&looked_at)).await;
+    }
+}
+
+/// Looks at the files of the certificates once. Blocks.
+pub(super) fn look_at(tls: &Tls) {
+    match tls.refresh() {
+        Refreshed::Replaced => {
+            tell_expiries(tls);
+            events::certificates_replaced(tls.expiries().first().map(|own| own.not_after));
         }
+        Refreshed::Refused(error) => events::certificates_refused(&error),
+        Refreshed::Unchanged => {}
     }
 }

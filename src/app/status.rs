@@ -5,6 +5,7 @@ use std::{sync::Arc, time::Instant};
 use jiff::Timestamp;
 use serde_json::{Map, Value, json};
 
+use super::reload::{Reloader, Report};
 use crate::{
     admin::StatusSource,
     domain::Operation,
@@ -22,8 +23,8 @@ pub struct Status {
     pub health: HealthSwitch,
     /// Connections and calls.
     pub gauges: ServerGauges,
-    /// What is allowed and yet worth a word.
-    pub warnings: Vec<String>,
+    /// The configuration in force.
+    pub reloader: Arc<Reloader>,
     /// When the process came up.
     pub started_at: Timestamp,
     /// The same, on a clock that never jumps.
@@ -39,7 +40,8 @@ impl StatusSource for Status {
             "started_at": self.started_at.to_string(),
             "uptime_seconds": self.started.elapsed().as_secs(),
             "ready": self.health.is_ready(),
-            "warnings": self.warnings,
+            "warnings": *self.reloader.warnings(),
+            "last_reload": self.reloader.last().as_ref().as_ref().map(reload),
             "connections": {
                 "open": self.gauges.connections.inside(),
                 "turned_away": self.gauges.connections.turned_away(),
@@ -65,6 +67,18 @@ impl StatusSource for Status {
             "providers": self.service.lanes().map(provider).collect::<Vec<_>>(),
         })
     }
+}
+
+/// Keys and rules, never values.
+fn reload(report: &Report) -> Value {
+    json!({
+        "at": report.at.to_string(),
+        "trigger": report.trigger.as_str(),
+        "outcome": report.outcome.as_str(),
+        "changed": report.changed,
+        "needs_restart": report.needs_restart,
+        "problems": report.problems.iter().map(ToString::to_string).collect::<Vec<_>>(),
+    })
 }
 
 fn provider(lane: &Arc<Lane>) -> Value {

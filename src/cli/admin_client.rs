@@ -3,9 +3,12 @@
 use std::time::Duration;
 
 use anyhow::{Context, bail};
-use reqwest::{Client, redirect::Policy};
+use reqwest::{Client, RequestBuilder, Response, redirect::Policy};
+use secrecy::{ExposeSecret as _, SecretString};
 use serde_json::Value;
 use url::Url;
+
+use super::output;
 
 /// A status is a few kilobytes; more than this is none.
 const MAX_REPLY_BYTES: usize = 1 << 20;
@@ -30,33 +33,77 @@ pub(super) fn parse_address(text: &str) -> Result<Url, &'static str> {
 /// # Errors
 /// When nothing of the kind comes back.
 pub(super) async fn status(address: &Url, timeout: Duration) -> anyhow::Result<Value> {
-    // plaintext only, so no certificates are needed; the port is nobody's but the operator's own
-    let client = Client::builder()
-        .no_proxy()
-        .redirect(Policy::none())
-        .tls_certs_only([])
-        .timeout(timeout)
-        .build()
-        .context("cannot make an HTTP client")?;
     let url = address.join("status").context("cannot address /status")?;
-    let mut reply = client
-        .get(url)
-        .send()
-        .await
-        .map_err(reqwest::Error::without_url)
-        .context("the admin port does not answer")?;
+    let reply = send(client(timeout)?.get(url)).await?;
     if reply.status() != 200 {
         bail!(
             "the admin port answered with HTTP status {}",
             reply.status().as_u16()
         );
     }
+    serde_json::from_slice(&body(reply).await?).context("the answer is no status")
+}
+
+/// Makes a call that changes something. `content` is a JSON object.
+///
+/// # Errors
+/// When the server refuses it, with its reason, or does not answer.
+pub(super) async fn call(
+    address: &Url,
+    path: &str,
+    token: &SecretString,
+    content: &str,
+    timeout: Duration,
+) -> anyhow::Result<Value> {
+    let url = address.join(path).context("cannot address the call")?;
+    let request = client(timeout)?
+        .post(url)
+        .bearer_auth(token.expose_secret())
+        .header("content-type", "application/json")
+        .body(content.to_owned());
+    let reply = send(request).await?;
+    let code = reply.status().as_u16();
+    let answer: Option<Value> = serde_json::from_slice(&body(reply).await?).ok();
+    match (code, answer) {
+        (200, Some(done)) => Ok(done),
+        (404, _) => bail!("the server has no admin.token: it offers no such call"),
+        (_, Some(answer)) => {
+            let word = answer["error"].as_str().unwrap_or_default();
+            bail!(
+                "the server refused (HTTP status {code}): {}",
+                output::clean(word)
+            )
+        }
+        _ => bail!("the admin port answered with HTTP status {code}"),
+    }
+}
+
+/// Plaintext only, so no certificates are needed; the port is nobody's but the operator's own.
+fn client(timeout: Duration) -> anyhow::Result<Client> {
+    Client::builder()
+        .no_proxy()
+        .redirect(Policy::none())
+        .tls_certs_only([])
+        .timeout(timeout)
+        .build()
+        .context("cannot make an HTTP client")
+}
+
+async fn send(request: RequestBuilder) -> anyhow::Result<Response> {
+    request
+        .send()
+        .await
+        .map_err(reqwest::Error::without_url)
+        .context("the admin port does not answer")
+}
+
+async fn body(mut reply: Response) -> anyhow::Result<Vec<u8>> {
     let mut body = Vec::new();
     while let Some(chunk) = reply.chunk().await.map_err(reqwest::Error::without_url)? {
         if body.len() + chunk.len() > MAX_REPLY_BYTES {
-            bail!("the answer is too long to be a status");
+            bail!("the answer is too long to be one of the admin port");
         }
         body.extend_from_slice(&chunk);
     }
-    serde_json::from_slice(&body).context("the answer is no status")
+    Ok(body)
 }

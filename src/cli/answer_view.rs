@@ -92,6 +92,7 @@ pub(super) fn error(error: &anyhow::Error) -> String {
         violations,
         quota,
         retry_after: _,
+        never_sent: _,
     } = &**failure;
     let repeats = |violation: &Violation| message.contains(&violation.description);
     let message = if violations.iter().any(repeats) {

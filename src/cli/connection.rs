@@ -137,7 +137,8 @@ impl Security {
     }
 }
 
-fn token(path: &Path) -> anyhow::Result<SecretString> {
+/// The token in a file.
+pub(super) fn token(path: &Path) -> anyhow::Result<SecretString> {
     warn_if_readable_by_all(path, "token");
     let text = read(path, "token")?;
     let token = text.trim();

@@ -14,7 +14,25 @@ use crate::grpc::client::{
 
 /// The answer to a verification.
 pub(super) fn verify(answer: &VerifyAnswer) -> Vec<u8> {
+    line(&verify_fields(answer))
+}
+
+/// The answer to a row of a file, without the vendor's own words.
+pub(super) fn verify_row(row: u64, answer: &VerifyAnswer) -> Vec<u8> {
     line(&Answer {
+        row: Some(row),
+        provider_message: "",
+        ..verify_fields(answer)
+    })
+}
+
+/// Why a row of a file has no answer.
+pub(super) fn error_row(row: u64, failure: &CallFailure) -> Vec<u8> {
+    line(&error_object(Some(row), failure, failure.message.clone()))
+}
+
+fn verify_fields(answer: &VerifyAnswer) -> Answer<'_> {
+    Answer {
         verdict: Enum(answer.verdict),
         result: Enum(answer.result),
         factors: Enum(answer.factors),
@@ -28,7 +46,7 @@ pub(super) fn verify(answer: &VerifyAnswer) -> Vec<u8> {
         answered_at: answer.answered_at.map(|at| at.to_string()),
         attempts: attempts(&answer.attempts),
         ..Answer::default()
-    })
+    }
 }
 
 /// The answer to a question for card information.
@@ -62,11 +80,16 @@ pub(super) fn error(error: &anyhow::Error) -> Vec<u8> {
         Some(ClientError::Call(failure)) => failure,
         _ => &none,
     };
-    line(&ErrorObject {
+    line(&error_object(None, failure, format!("{error:#}")))
+}
+
+fn error_object(row: Option<u64>, failure: &CallFailure, message: String) -> ErrorObject<'_> {
+    ErrorObject {
+        row,
         error: ErrorFields {
             code: failure.code,
             reason: &failure.reason,
-            message: format!("{error:#}"),
+            message,
             metadata: &failure.metadata,
             violations: failure
                 .violations
@@ -87,7 +110,7 @@ pub(super) fn error(error: &anyhow::Error) -> Vec<u8> {
                 .collect(),
             retry_delay: failure.retry_after.map(duration),
         },
-    })
+    }
 }
 
 /// A value of an enum: its name, or its number where it has no name.
@@ -113,6 +136,9 @@ impl Serialize for Enum {
 #[derive(Default, Serialize)]
 #[serde(rename_all = "camelCase")]
 struct Answer<'a> {
+    /// The row of a file that is answered.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    row: Option<u64>,
     #[serde(skip_serializing_if = "Enum::is_unset")]
     verdict: Enum,
     #[serde(skip_serializing_if = "Enum::is_unset")]
@@ -166,6 +192,8 @@ struct AttemptFields<'a> {
 
 #[derive(Serialize)]
 struct ErrorObject<'a> {
+    #[serde(skip_serializing_if = "Option::is_none")]
+    row: Option<u64>,
     error: ErrorFields<'a>,
 }
 

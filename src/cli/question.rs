@@ -22,7 +22,7 @@ use crate::{
 };
 
 /// The server takes no longer message.
-const MAX_BYTES: u64 = 64 * 1024;
+pub(super) const MAX_BYTES: u64 = 64 * 1024;
 /// A longer key is not shown.
 const MAX_KEY_CHARS: usize = 32;
 
@@ -81,7 +81,10 @@ impl Options {
 
 /// Reads a question for a verification.
 pub(super) fn verify_from_json(input: impl Read, options: Terms) -> anyhow::Result<VerifyQuestion> {
-    let mut object = Object::read(input, VERIFY_KEYS)?;
+    verify_from_object(Object::read(input, VERIFY_KEYS)?, options)
+}
+
+fn verify_from_object(mut object: Object, options: Terms) -> anyhow::Result<VerifyQuestion> {
     let identity_type = object.text("identity_type")?;
     Ok(VerifyQuestion {
         bank_card: object.secret("bank_card")?,
@@ -96,6 +99,17 @@ pub(super) fn verify_from_json(input: impl Read, options: Terms) -> anyhow::Resu
     })
 }
 
+/// Reads a row of a file of questions; keys that are to be ignored may have any value.
+pub(super) fn row_from_json(
+    bytes: &[u8],
+    known: &[&'static str],
+    ignore: &[String],
+) -> anyhow::Result<VerifyQuestion> {
+    let mut pairs = pairs(bytes).map_err(|column| anyhow!("not one JSON object ({column})"))?;
+    pairs.0.retain(|(key, _)| !ignore.contains(key));
+    verify_from_object(Object::of_known(pairs, known, "")?, Terms::default())
+}
+
 /// Reads a question for card information.
 pub(super) fn card_info_from_json(
     input: impl Read,
@@ -106,6 +120,11 @@ pub(super) fn card_info_from_json(
         bank_card: object.secret("bank_card")?,
         terms: object.terms(options)?,
     })
+}
+
+/// Reads a card number alone.
+pub(super) fn bank_card_from_json(input: impl Read) -> anyhow::Result<SecretString> {
+    Object::read(input, &["bank_card"])?.secret("bank_card")
 }
 
 /// Reads the name of a kind of document, in capitals or not, with the enum's prefix or without.
@@ -140,27 +159,18 @@ impl Object {
         if bytes.trim_ascii().is_empty() {
             bail!("standard input is empty: expected one JSON object with the question");
         }
-        // the parser's own words would show values
-        let pairs: Pairs = serde_json::from_slice(&bytes).map_err(|error| {
-            anyhow!(
-                "standard input is not one JSON object (line {}, column {})",
-                error.line(),
-                error.column()
-            )
-        })?;
+        let pairs = pairs(&bytes)
+            .map_err(|place| anyhow!("standard input is not one JSON object ({place})"))?;
         Self::of_known(pairs, known, "")
     }
 
     fn of_known(pairs: Pairs, known: &[&'static str], path: &str) -> anyhow::Result<Self> {
         let mut values = BTreeMap::new();
         for (key, value) in pairs.0 {
-            let field = known
-                .iter()
-                .find(|field| key == **field || key == camel_case(field));
-            let Some(field) = field else {
+            let Some(field) = self::known(&key, known) else {
                 bail!("{}; known are {}", unknown(&key, path), known.join(", "));
             };
-            if values.insert(*field, value).is_some() {
+            if values.insert(field, value).is_some() {
                 bail!("key {path}{field} is given twice");
             }
         }
@@ -231,8 +241,21 @@ fn cache(value: Value) -> anyhow::Result<(CacheMode, Option<Duration>)> {
     Ok((mode, max_age))
 }
 
+/// Keys and values, or where the text stops being an object: the parser's own words would show
+/// values.
+fn pairs(bytes: &[u8]) -> Result<Pairs, String> {
+    serde_json::from_slice(bytes)
+        .map_err(|error| format!("line {}, column {}", error.line(), error.column()))
+}
+
+/// The field that a key means, as the protocol files write it or in camel case.
+pub(super) fn known(key: &str, fields: &[&'static str]) -> Option<&'static str> {
+    let means = |field: &&&'static str| key == **field || key == camel_case(field);
+    fields.iter().find(means).copied()
+}
+
 /// A complaint about a key. What has digits or is long may be a value that slipped.
-fn unknown(key: &str, path: &str) -> String {
+pub(super) fn unknown(key: &str, path: &str) -> String {
     let harmless = (1..=MAX_KEY_CHARS).contains(&key.len())
         && key
             .bytes()

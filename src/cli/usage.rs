@@ -42,8 +42,10 @@ fn complaint(error: &Error) -> String {
             did_you_mean(complaint, text(error, ContextKind::SuggestedArg))
         }
         ErrorKind::InvalidSubcommand => {
+            // the most similar one is the last
             let similar = text(error, ContextKind::SuggestedSubcommand);
-            did_you_mean("unknown command".to_owned(), similar)
+            let nearest = similar.and_then(|all| all.rsplit(", ").next().map(str::to_owned));
+            did_you_mean("unknown command".to_owned(), nearest)
         }
         ErrorKind::InvalidValue | ErrorKind::ValueValidation => value_complaint(error, &argument),
         ErrorKind::ArgumentConflict => match text(error, ContextKind::PriorArg) {
@@ -112,5 +114,5 @@ fn command_name(arguments: &[OsString]) -> Option<String> {
 }
 
 fn is_question(command: Option<&str>) -> bool {
-    matches!(command, Some("verify" | "card-info"))
+    matches!(command, Some("verify" | "card-info" | "guard" | "erase"))
 }

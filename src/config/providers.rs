@@ -47,6 +47,27 @@ impl ProviderKind {
             Self::Ace(_) | Self::Tencent(_) | Self::Alibaba(_) | Self::Grpc(_) => false,
         }
     }
+
+    /// Where its secrets are, each with its key below the provider's name.
+    #[must_use]
+    pub fn secrets(&self) -> Vec<(&'static str, &SecretRef)> {
+        let secrets = match self {
+            Self::Sandbox | Self::Bin { .. } | Self::Grpc(_) => Vec::new(),
+            Self::Ace(ace) => vec![("token", Some(&ace.token))],
+            Self::Tencent(tencent) => vec![
+                ("secret_id", Some(&tencent.secret_id)),
+                ("secret_key", Some(&tencent.secret_key)),
+                ("session_token", tencent.session_token.as_ref()),
+            ],
+            Self::Alibaba(alibaba) => vec![
+                ("access_key_id", Some(&alibaba.access_key_id)),
+                ("access_key_secret", Some(&alibaba.access_key_secret)),
+                ("security_token", alibaba.security_token.as_ref()),
+            ],
+        };
+        let given = |(key, secret): (_, Option<_>)| Some((key, secret?));
+        secrets.into_iter().filter_map(given).collect()
+    }
 }
 
 /// Settings that every vendor has.

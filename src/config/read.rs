@@ -8,6 +8,7 @@ use super::{
     AuthMode, Config, LuhnPolicy, Mode, check,
     problem::{Problem, Problems},
     reader::{Report, Section, form},
+    reload,
     source::{self, ConfigSource, Merged},
 };
 
@@ -82,6 +83,44 @@ impl Config {
         Err(Problems::new(
             problems.chain(found).chain(unknown).collect(),
         ))
+    }
+}
+
+impl LoadedConfig {
+    /// What is in force once `new` has been taken up as far as that is possible while the service
+    /// runs.
+    ///
+    /// # Errors
+    /// What may change does not fit what may not: a caller's provider, for example, that is not
+    /// there before a restart.
+    pub fn taking_up(&self, new: &Self) -> Result<Self, Problems> {
+        let merged = Merged {
+            table: reload::in_force(&self.table, &new.table),
+            defaults: source::defaults()?,
+            variables: BTreeMap::new(),
+            problems: Vec::new(),
+        };
+        let report = Report::default();
+        let (mut config, outline) = read(&merged, &report);
+        check::all(&config, &outline, &report);
+        let (found, warnings, keys) = report.into_parts();
+        if !found.is_empty() {
+            let until_restart = |problem: Problem| {
+                Problem::new(
+                    problem.key,
+                    format!("{}, before a restart", problem.message),
+                )
+            };
+            return Err(Problems::new(
+                found.into_iter().map(until_restart).collect(),
+            ));
+        }
+        config.warnings = warnings;
+        Ok(Self {
+            config,
+            table: merged.table,
+            keys,
+        })
     }
 }
 

@@ -60,6 +60,37 @@ fn compare(old: &Table, new: &Table, path: &str, changed: &mut Vec<String>) {
     }
 }
 
+/// What is in force after a reload: of everything that may change while the service runs the new
+/// value, of everything else the old one.
+#[must_use]
+pub fn in_force(old: &Table, new: &Table) -> Table {
+    merged(old, new, "")
+}
+
+fn merged(old: &Table, new: &Table, path: &str) -> Table {
+    let added = new.keys().filter(|key| !old.contains_key(key.as_str()));
+    let mut table = Table::new();
+    for key in old.keys().chain(added) {
+        let path = match path {
+            "" => key.clone(),
+            parent => format!("{parent}.{key}"),
+        };
+        let value = match (old.get(key), new.get(key)) {
+            (Some(Value::Table(old)), Some(Value::Table(new)))
+                if !is_reference(old) && !is_reference(new) =>
+            {
+                Some(Value::Table(merged(old, new, &path)))
+            }
+            (_, new) if live_reloadable(&path) => new.cloned(),
+            (old, _) => old.cloned(),
+        };
+        if let Some(value) = value {
+            table.insert(key.clone(), value);
+        }
+    }
+    table
+}
+
 fn is_reference(table: &Table) -> bool {
     !table.is_empty()
         && table
@@ -117,5 +148,43 @@ mod tests {
             ]
         );
         assert!(changed_keys(&old.parse().unwrap(), &old.parse().unwrap()).is_empty());
+    }
+    #[test]
+    fn only_what_may_change_does() {
+        let old = "mode = 'production'\n[server]\nlisten = 'a'\n[server.tls]\ncert_file = 'x'\n\
+                   min_version = '1.2'\n[cache]\nkey = { env = 'A' }\nshare = 'all'\n\
+                   [clients.a]\nconcurrent = 1\n[clients.b]\n[providers.p]\nkind = 'ace'\n\
+                   token = { env = 'T' }\nmaintenance = true\n";
+        let new = "[server]\nlisten = 'b'\n[server.tls]\ncert_file = 'y'\nmin_version = '1.3'\n\
+                   [cache]\nkey = { file = 'B' }\nprevious_key = { env = 'A' }\n\
+                   [clients.a]\nconcurrent = 2\n[clients.c]\nsan = ['c']\n[admin]\n\
+                   [providers.p]\nkind = 'ace'\ntoken = { file = 'T' }\n[providers.q]\n\
+                   kind = 'ace'\ntoken = { env = 'Q' }\n";
+        let expected = "mode = 'production'\n[server]\nlisten = 'a'\n[server.tls]\n\
+                        cert_file = 'y'\nmin_version = '1.2'\n[cache]\nkey = { file = 'B' }\n\
+                        previous_key = { env = 'A' }\nshare = 'all'\n[clients.a]\n\
+                        concurrent = 2\n[clients.c]\nsan = ['c']\n[providers.p]\n\
+                        kind = 'ace'\ntoken = { file = 'T' }\n";
+        let table = |text: &str| text.parse::<Table>().unwrap();
+        let (old, new) = (table(old), table(new));
+        let found = in_force(&old, &new);
+        assert_eq!(found, table(expected));
+        // what is left is what needs a restart
+        assert_eq!(
+            changed_keys(&found, &new),
+            [
+                "admin",
+                "cache.share",
+                "mode",
+                "providers.q",
+                "server.listen",
+                "server.tls.min_version"
+            ]
+        );
+        assert!(
+            changed_keys(&old, &found)
+                .iter()
+                .all(|key| live_reloadable(key))
+        );
     }
 }

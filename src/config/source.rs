@@ -123,9 +123,14 @@ pub(super) struct Merged {
     pub(super) problems: Vec<Problem>,
 }
 
+/// The embedded default.
+pub(super) fn defaults() -> Result<Table, Problems> {
+    parse(DEFAULT)
+}
+
 /// Lays the file and the variables over the default, key by key.
 pub(super) fn merge(source: &ConfigSource) -> Result<Merged, Problems> {
-    let defaults = parse(DEFAULT)?;
+    let defaults = defaults()?;
     let mut own = match &source.file {
         Some((_, text)) => parse(text)?,
         None => Table::new(),

@@ -7,6 +7,7 @@ mod admission;
 
 use std::{collections::BTreeMap, fmt, sync::Arc, time::Duration};
 
+use arc_swap::ArcSwap;
 use http::{HeaderMap, header::AUTHORIZATION};
 use sha2::{Digest as _, Sha256};
 use subtle::{ConditionallySelectable as _, ConstantTimeEq as _};
@@ -61,9 +62,10 @@ impl Method {
     }
 }
 
-/// Everybody who may call.
+/// Everybody who may call. Whoever that is may change while calls are served.
 pub struct Callers {
-    by: By,
+    mode: AuthMode,
+    by: ArcSwap<By>,
 }
 
 /// What callers are told apart by.
@@ -79,28 +81,41 @@ struct Client {
     caller: Arc<Caller>,
     may_verify: bool,
     may_query_card_info: bool,
-    rate: Option<Limiter>,
+    rate: Option<(u32, Arc<Limiter>)>,
     calls: Option<Gate>,
 }
 
 impl Client {
-    fn new(name: &str, settings: &ClientSettings) -> Self {
+    /// A caller; `before` is what it was until now, if it was there: what it has spent and what it
+    /// has under way go on to count.
+    fn new(name: &str, settings: &ClientSettings, before: Option<&Self>) -> Self {
         let providers = settings.providers.as_ref();
+        let limit = settings.daily_budget.clone();
+        let rate = settings.requests_per_second.map(|limit| {
+            let same = before.and_then(|before| before.rate.clone());
+            same.filter(|(known, _)| *known == limit)
+                .unwrap_or_else(|| (limit, Arc::new(Limiter::exact(Some(limit)))))
+        });
+        let calls = settings.concurrent.map(|most| {
+            let most = usize::try_from(most).unwrap_or(usize::MAX);
+            let same = before.and_then(|before| before.calls.clone());
+            same.filter(|gate| gate.most() == most)
+                .unwrap_or_else(|| Gate::new(most))
+        });
         Self {
             caller: Arc::new(Caller {
-                name: Arc::from(name),
+                name: before.map_or_else(|| Arc::from(name), |it| Arc::clone(&it.caller.name)),
                 providers: providers.map(|names| names.iter().cloned().collect()),
                 may_bypass: settings.allow_bypass,
-                budget: Budget::new(settings.daily_budget.clone()),
+                budget: match before {
+                    Some(before) => before.caller.budget.with_limit(limit),
+                    None => Budget::new(limit),
+                },
             }),
             may_verify: settings.may_verify,
             may_query_card_info: settings.may_query_card_info,
-            rate: settings
-                .requests_per_second
-                .map(|limit| Limiter::exact(Some(limit))),
-            calls: settings
-                .concurrent
-                .map(|most| Gate::new(usize::try_from(most).unwrap_or(usize::MAX))),
+            rate,
+            calls,
         }
     }
 
@@ -128,7 +143,7 @@ impl Client {
         match self
             .rate
             .as_ref()
-            .map(|rate| rate.try_acquire(Instant::now()))
+            .map(|(_, rate)| rate.try_acquire(Instant::now()))
         {
             None | Some(Ok(())) => Ok(place),
             Some(Err(not_before)) => limited(not_before.0),
@@ -147,49 +162,31 @@ impl Callers {
     /// The callers of a configuration.
     #[must_use]
     pub fn new(mode: AuthMode, settings: &BTreeMap<String, ClientSettings>) -> Self {
-        let clients = settings
-            .iter()
-            .map(|(name, settings)| (settings, Arc::new(Client::new(name, settings))));
-        let by = match mode {
-            AuthMode::None => By::Nothing,
-            AuthMode::Token => By::Token(
-                clients
-                    .flat_map(|(settings, client)| {
-                        let digests = settings.token_sha256.iter();
-                        digests.map(move |digest| (*digest, Arc::clone(&client)))
-                    })
-                    .collect(),
-            ),
-            AuthMode::Mtls => By::Certificate(
-                clients
-                    .flat_map(|(settings, client)| {
-                        let names = settings.san.iter();
-                        names.map(move |name| (name.clone(), Arc::clone(&client)))
-                    })
-                    .collect(),
-            ),
-        };
-        Self { by }
+        Self {
+            mode,
+            by: ArcSwap::from_pointee(By::new(mode, settings, &BTreeMap::new())),
+        }
+    }
+
+    /// Others from now on. Calls that were let in go on; whoever stays a caller keeps what it has
+    /// spent, and its limits where they are the same.
+    pub fn replace(&self, settings: &BTreeMap<String, ClientSettings>) {
+        let before = self.by.load();
+        let by = By::new(self.mode, settings, &before.clients());
+        self.by.store(Arc::new(by));
     }
 
     /// Everybody who may call, each once; nobody where all are let through.
     #[must_use]
     pub fn callers(&self) -> Vec<Arc<Caller>> {
-        let clients: Vec<&Arc<Client>> = match &self.by {
-            By::Nothing => Vec::new(),
-            By::Token(tokens) => tokens.iter().map(|(_, client)| client).collect(),
-            By::Certificate(names) => names.values().collect(),
-        };
-        let by_name: BTreeMap<&str, &Arc<Caller>> = clients
-            .into_iter()
-            .map(|client| (&*client.caller.name, &client.caller))
-            .collect();
-        by_name.into_values().cloned().collect()
+        let clients = self.by.load().clients();
+        let callers = clients.values().map(|client| &client.caller);
+        callers.cloned().collect()
     }
 
     /// Whether calls are let through without a look.
     fn are_everybody(&self) -> bool {
-        matches!(self.by, By::Nothing)
+        matches!(self.mode, AuthMode::None)
     }
 
     /// Who calls, told by the head of a call and by the connection that it came on.
@@ -197,21 +194,62 @@ impl Callers {
         &self,
         headers: &HeaderMap,
         peer: Option<&PeerNames>,
-    ) -> Result<Option<&Arc<Client>>, Reason> {
-        match &self.by {
+    ) -> Result<Option<Arc<Client>>, Reason> {
+        match &**self.by.load() {
             By::Nothing => Ok(None),
             By::Token(tokens) => {
                 let token = bearer_token(headers)?;
                 by_token(tokens, token)
-                    .map(Some)
+                    .map(|client| Some(Arc::clone(client)))
                     .ok_or(Reason::CredentialsInvalid)
             }
             By::Certificate(names) => {
                 let peer = peer.ok_or(Reason::CredentialsMissing)?;
                 by_name(names, peer)
-                    .map(Some)
+                    .map(|client| Some(Arc::clone(client)))
                     .ok_or(Reason::CredentialsInvalid)
             }
+        }
+    }
+}
+
+impl By {
+    fn new(
+        mode: AuthMode,
+        settings: &BTreeMap<String, ClientSettings>,
+        before: &BTreeMap<Arc<str>, Arc<Client>>,
+    ) -> Self {
+        let clients = settings.iter().map(|(name, settings)| {
+            let before = before.get(name.as_str()).map(Arc::as_ref);
+            (settings, Arc::new(Client::new(name, settings, before)))
+        });
+        match mode {
+            AuthMode::None => Self::Nothing,
+            AuthMode::Token => Self::Token(
+                clients
+                    .flat_map(|(settings, client)| {
+                        let digests = settings.token_sha256.iter();
+                        digests.map(move |digest| (*digest, Arc::clone(&client)))
+                    })
+                    .collect(),
+            ),
+            AuthMode::Mtls => Self::Certificate(
+                clients
+                    .flat_map(|(settings, client)| {
+                        let names = settings.san.iter();
+                        names.map(move |name| (name.clone(), Arc::clone(&client)))
+                    })
+                    .collect(),
+            ),
+        }
+    }
+
+    fn clients(&self) -> BTreeMap<Arc<str>, Arc<Client>> {
+        let named = |client: &Arc<Client>| (Arc::clone(&client.caller.name), Arc::clone(client));
+        match self {
+            Self::Nothing => BTreeMap::new(),
+            Self::Token(tokens) => tokens.iter().map(|(_, client)| named(client)).collect(),
+            Self::Certificate(names) => names.values().map(named).collect(),
         }
     }
 }

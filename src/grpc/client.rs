@@ -29,6 +29,7 @@ use crate::{
 
 pub use address::{Address, AddressError};
 pub use answer::{AttemptLine, CardInfoAnswer, Symbol, VerifyAnswer};
+pub(super) use failure::code_name;
 pub use failure::{CallFailure, ClientError, QuotaViolation, Violation};
 
 /// Whom to ask, and as whom.

@@ -39,10 +39,17 @@ pub struct Expiry {
 
 /// The certificates in use.
 pub struct Tls {
-    settings: TlsSettings,
+    settings: ArcSwap<TlsSettings>,
     clients: ClientCertificates,
     set: ArcSwap<CertificateSet>,
     looks: Mutex<Looks>,
+}
+
+/// Certificates of other files than before, made ready and not yet in use.
+pub struct Prepared {
+    settings: TlsSettings,
+    set: CertificateSet,
+    print: Fingerprint,
 }
 
 /// One set of files, made ready.
@@ -75,11 +82,13 @@ impl Tls {
     /// # Errors
     /// The key of the configuration that names a file which cannot be used, and why.
     pub fn load(settings: &TlsSettings, clients: ClientCertificates) -> Result<Self, TlsError> {
-        let files = Files::read(settings);
-        let print = files.fingerprint();
-        let set = files.make_ready(settings, clients)?;
+        let Prepared {
+            settings,
+            set,
+            print,
+        } = Self::read(settings, clients)?;
         Ok(Self {
-            settings: settings.clone(),
+            settings: ArcSwap::from_pointee(settings),
             clients,
             set: ArcSwap::from_pointee(set),
             looks: Mutex::new(Looks {
@@ -88,6 +97,42 @@ impl Tls {
                 refused: None,
             }),
         })
+    }
+
+    fn read(settings: &TlsSettings, clients: ClientCertificates) -> Result<Prepared, TlsError> {
+        let files = Files::read(settings);
+        let print = files.fingerprint();
+        let set = files.make_ready(settings, clients)?;
+        Ok(Prepared {
+            settings: settings.clone(),
+            set,
+            print,
+        })
+    }
+
+    /// Reads other files, for [`Self::adopt`]; `None` where they are the same as before.
+    ///
+    /// # Errors
+    /// The first of them that cannot be used, and why.
+    pub fn prepare(&self, settings: &TlsSettings) -> Result<Option<Prepared>, TlsError> {
+        if **self.settings.load() == *settings {
+            return Ok(None);
+        }
+        let prepared = Self::read(settings, self.clients)?;
+        let set = prepared.set.still_good()?;
+        Ok(Some(Prepared { set, ..prepared }))
+    }
+
+    /// Uses other files from now on, for connections to come.
+    pub fn adopt(&self, prepared: Prepared) {
+        let mut looks = self.looks.lock();
+        self.settings.store(Arc::new(prepared.settings));
+        self.set.store(Arc::new(prepared.set));
+        *looks = Looks {
+            used: prepared.print,
+            last: prepared.print,
+            refused: None,
+        };
     }
 
     /// Until when the certificates in use are good, file by file.
@@ -103,9 +148,10 @@ impl Tls {
 
     /// Looks at the files again. Blocks; to be called every few seconds.
     pub fn refresh(&self) -> Refreshed {
-        let files = Files::read(&self.settings);
-        let print = files.fingerprint();
         let mut looks = self.looks.lock();
+        let settings = self.settings.load();
+        let files = Files::read(&settings);
+        let print = files.fingerprint();
         let settled = std::mem::replace(&mut looks.last, print) == print;
         if print == looks.used {
             // whatever was refused is gone; should it come again, that is news
@@ -116,7 +162,7 @@ impl Tls {
             return Refreshed::Unchanged;
         }
         let made = files
-            .make_ready(&self.settings, self.clients)
+            .make_ready(&settings, self.clients)
             .and_then(CertificateSet::still_good);
         match made {
             Ok(set) => {
@@ -147,7 +193,7 @@ impl CertificateSet {
 impl fmt::Debug for Tls {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Tls")
-            .field("settings", &self.settings)
+            .field("settings", &self.settings.load())
             .finish_non_exhaustive()
     }
 }

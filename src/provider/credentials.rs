@@ -103,9 +103,18 @@ pub fn refresh(provider: &ProviderName, credentials: &Credentials) {
     }
 }
 
+/// Where the secrets of one provider are, each under its configuration key.
+pub type Sources = Vec<(&'static str, SecretRef)>;
+
+/// Secrets from other places than before, read and not yet in use.
+pub struct Prepared {
+    sources: Sources,
+    set: CredentialSet,
+}
+
 /// The secrets of one provider, kept fresh by whoever calls [`Credentials::refresh`].
 pub struct Credentials {
-    sources: Vec<(&'static str, SecretRef)>,
+    sources: ArcSwap<Sources>,
     current: ArcSwap<CredentialSet>,
     unconfirmed: Mutex<Option<CredentialSet>>,
 }
@@ -117,15 +126,41 @@ impl Credentials {
     /// # Errors
     /// Every key whose secret is missing, unreadable or empty.
     pub fn load(
-        sources: Vec<(&'static str, SecretRef)>,
+        sources: Sources,
         env: &dyn Fn(&str) -> Option<String>,
     ) -> Result<Self, CredentialProblems> {
-        let set = read_all(&sources, |source| source.read(env))?;
+        let Prepared { sources, set } = Self::prepare(sources, env)?;
         Ok(Self {
-            sources,
+            sources: ArcSwap::from_pointee(sources),
             current: ArcSwap::from_pointee(set),
             unconfirmed: Mutex::new(None),
         })
+    }
+
+    /// Reads secrets from other places, for [`Self::adopt`].
+    ///
+    /// # Errors
+    /// Every key whose secret is missing, unreadable or empty.
+    pub fn prepare(
+        sources: Sources,
+        env: &dyn Fn(&str) -> Option<String>,
+    ) -> Result<Prepared, CredentialProblems> {
+        let set = read_all(&sources, |source| source.read(env))?;
+        Ok(Prepared { sources, set })
+    }
+
+    /// Whether the secrets are looked for in these places.
+    #[must_use]
+    pub fn are_from(&self, sources: &Sources) -> bool {
+        **self.sources.load() == *sources
+    }
+
+    /// Uses other secrets from now on, and looks for newer ones where they came from.
+    pub fn adopt(&self, prepared: Prepared) {
+        let mut unconfirmed = self.unconfirmed.lock();
+        *unconfirmed = None;
+        self.sources.store(Arc::new(prepared.sources));
+        self.current.store(Arc::new(prepared.set));
     }
 
     /// The secrets as they are now. A call uses one set from beginning to end.
@@ -137,12 +172,13 @@ impl Credentials {
     /// Looks at the files again; to be called every few seconds. Reads small files and waits for
     /// nothing else.
     pub fn refresh(&self) -> RefreshOutcome {
-        if !self.sources.iter().any(|(_, source)| is_file(source)) {
+        let mut unconfirmed = self.unconfirmed.lock();
+        let sources = self.sources.load();
+        if !sources.iter().any(|(_, source)| is_file(source)) {
             return RefreshOutcome::Unchanged;
         }
-        let mut unconfirmed = self.unconfirmed.lock();
         let current = self.current();
-        let seen = match self.read_again(&current) {
+        let seen = match read_again(&sources, &current) {
             Ok(seen) => seen,
             Err(problems) => {
                 *unconfirmed = None;
@@ -163,24 +199,27 @@ impl Credentials {
             RefreshOutcome::Settling
         }
     }
-
-    fn read_again(&self, current: &CredentialSet) -> Result<CredentialSet, CredentialProblems> {
-        let mut known = current.secrets.iter();
-        read_all(&self.sources, |source| {
-            let earlier = known.next();
-            match (source, earlier) {
-                // a variable is fixed for the life of the process
-                (SecretRef::Env(_), Some((_, secret))) => Ok(secret.clone()),
-                _ => source.read(&|_| None),
-            }
-        })
-    }
 }
 
 impl fmt::Debug for Credentials {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("Credentials(***)")
     }
+}
+
+fn read_again(
+    sources: &Sources,
+    current: &CredentialSet,
+) -> Result<CredentialSet, CredentialProblems> {
+    let mut known = current.secrets.iter();
+    read_all(sources, |source| {
+        let earlier = known.next();
+        match (source, earlier) {
+            // a variable is fixed for the life of the process
+            (SecretRef::Env(_), Some((_, secret))) => Ok(secret.clone()),
+            _ => source.read(&|_| None),
+        }
+    })
 }
 
 const fn is_file(source: &SecretRef) -> bool {
@@ -211,6 +250,28 @@ mod tests {
     use std::{fs, os::unix::fs::symlink, path::Path};
 
     use super::*;
+
+    #[test]
+    fn other_places_are_looked_at_once_they_are_adopted() {
+        let folder = tempfile::tempdir().unwrap();
+        let (old, new) = (folder.path().join("old"), folder.path().join("new"));
+        fs::write(&old, "old-secret").unwrap();
+        let from = |path: &Path| vec![("token", SecretRef::File(path.to_owned()))];
+        let credentials = Credentials::load(from(&old), NO_ENV).unwrap();
+        assert!(Credentials::prepare(from(&new), NO_ENV).is_err());
+        fs::write(&new, "new-secret").unwrap();
+        let prepared = Credentials::prepare(from(&new), NO_ENV).unwrap();
+        let token = || credentials.current().get("token").unwrap().to_owned();
+        assert_eq!(token(), "old-secret");
+        assert!(credentials.are_from(&from(&old)) && !credentials.are_from(&from(&new)));
+        credentials.adopt(prepared);
+        assert_eq!(token(), "new-secret");
+        fs::write(&old, "nobody looks here").unwrap();
+        fs::write(&new, "newer-secret").unwrap();
+        let _settling = credentials.refresh();
+        assert!(matches!(credentials.refresh(), RefreshOutcome::Changed));
+        assert_eq!(token(), "newer-secret");
+    }
 
     #[test]
     fn secrets_that_a_vendor_quotes_are_overwritten() {

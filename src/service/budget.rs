@@ -52,7 +52,8 @@ struct Inner {
     /// `None`: unlimited.
     limit: Option<Money>,
     divisor: AtomicU32,
-    today: Mutex<Today>,
+    /// Shared with the same budget under another limit.
+    today: Arc<Mutex<Today>>,
 }
 
 #[derive(Debug, Default)]
@@ -94,7 +95,23 @@ impl Budget {
             inner: Arc::new(Inner {
                 limit,
                 divisor: AtomicU32::new(1),
-                today: Mutex::default(),
+                today: Arc::default(),
+            }),
+        }
+    }
+
+    /// The same budget under another limit: what is spent and held of it stays so, unless the new
+    /// limit is in another currency.
+    #[must_use]
+    pub fn with_limit(&self, limit: Option<Money>) -> Self {
+        let currency = |limit: &Option<Money>| limit.as_ref().map(|money| money.currency.clone());
+        let same = currency(&self.inner.limit) == currency(&limit);
+        let today = same.then(|| Arc::clone(&self.inner.today));
+        Self {
+            inner: Arc::new(Inner {
+                limit,
+                divisor: AtomicU32::new(self.inner.divisor.load(Ordering::Relaxed)),
+                today: today.unwrap_or_default(),
             }),
         }
     }

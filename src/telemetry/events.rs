@@ -112,6 +112,30 @@ pub const GUARD_REFUSALS: [&str; 7] = [
     "full",
 ];
 
+vocabulary! {
+    /// What came of reading the configuration again.
+    ReloadOutcome {
+        /// All of it is in use.
+        Applied = "applied",
+        /// What changed and can change while the service runs is in use; the rest needs a restart.
+        NeedsRestart = "needs_restart",
+        /// Nothing was new.
+        Unchanged = "unchanged",
+        /// It cannot be used; nothing has changed.
+        Refused = "refused",
+    }
+}
+
+vocabulary! {
+    /// The files whose certificates can end.
+    CertificateFile {
+        /// The server's own.
+        Own = "cert_file",
+        /// The authorities of clients.
+        ClientAuthorities = "client_ca_file",
+    }
+}
+
 /// A call of the gRPC port is over; `code` is the number of a gRPC code.
 pub fn call_ended(method: RpcMethod, code: usize, latency: Duration) {
     metrics::with(|count| count.call(method, code, latency));
@@ -284,6 +308,42 @@ pub fn certificates_refused(error: &dyn std::fmt::Display) {
 /// Certificates in use that have ended: clients will refuse them.
 pub fn certificates_expired(key: &'static str, not_after: jiff::Timestamp) {
     tracing::error!(key, %not_after, "TLS certificates have expired");
+}
+
+/// Somebody on this machine wanted to change something and did not show the operator's token.
+pub fn admin_call_refused() {
+    tracing::warn!("a call of the admin port was refused: not the operator's token");
+}
+
+/// Until when the certificates in use are good.
+pub fn certificates_in_use(file: CertificateFile, not_after: jiff::Timestamp) {
+    metrics::with(|count| count.certificate_expiry(file, not_after.as_second()));
+}
+
+/// The configuration was looked at again. `problems` name keys and rules, never values.
+pub fn configuration_reloaded<'a>(
+    outcome: ReloadOutcome,
+    changed: &[String],
+    needs_restart: &[String],
+    problems: impl Iterator<Item = &'a dyn std::fmt::Display>,
+) {
+    for problem in problems {
+        tracing::error!("configuration: {problem}");
+    }
+    let (changed, restart) = (changed.join(","), needs_restart.join(","));
+    match outcome {
+        ReloadOutcome::Applied => tracing::info!(changed, "new configuration in use"),
+        ReloadOutcome::Unchanged => tracing::info!("the configuration has not changed"),
+        ReloadOutcome::NeedsRestart => tracing::warn!(
+            changed,
+            needs_restart = restart,
+            "new configuration in use, except for what needs a restart"
+        ),
+        ReloadOutcome::Refused => {
+            tracing::error!("the new configuration cannot be used, the old one stays");
+        }
+    }
+    metrics::with(|count| count.config_reload(outcome));
 }
 
 fn millis(latency: Duration) -> u64 {

@@ -41,7 +41,9 @@ use self::{
     labels::{Labels, status_index},
     table::Row,
 };
-use super::events::{CacheOutcome, FlightScope, GUARD_REFUSALS, RpcMethod, Tier};
+use super::events::{
+    CacheOutcome, CertificateFile, FlightScope, GUARD_REFUSALS, ReloadOutcome, RpcMethod, Tier,
+};
 use crate::domain::{Attempt, AttemptOutcome, Finding, Operation, ProviderName, ResultCode};
 
 /// Upper bounds of the histograms' buckets. A cached answer takes microseconds, a vendor's up to
@@ -195,6 +197,8 @@ pub(super) struct Instruments {
     followers: Family<Counter<u64>, 1>,
     guard_refusals: Family<Counter<u64>, 1>,
     costs: Costs,
+    reloads: Family<Counter<u64>, 1>,
+    certificate_expiry: Family<Gauge<i64>, 1>,
 }
 
 impl Instruments {
@@ -207,6 +211,8 @@ impl Instruments {
             build.record(1);
         }
         let scopes = [words(FlightScope::ALL.iter().map(|it| it.as_str()))];
+        let reloads = [words(ReloadOutcome::ALL.iter().map(|it| it.as_str()))];
+        let files = [words(CertificateFile::ALL.iter().map(|it| it.as_str()))];
         let per_provider = |row: &Row| maker.counter(row, labels.provider()).all_at_zero();
         Self {
             providers: identity.providers,
@@ -231,6 +237,8 @@ impl Instruments {
                 .counter(&table::GUARD_REFUSALS, [words(GUARD_REFUSALS)])
                 .all_at_zero(),
             costs: Costs::new(&maker.0, identity.currencies),
+            reloads: maker.counter(&table::RELOADS, reloads).all_at_zero(),
+            certificate_expiry: maker.gauge(&table::CERTIFICATE_EXPIRY, files),
         }
     }
 
@@ -338,6 +346,18 @@ impl Instruments {
 
     pub(super) fn spent(&self, provider: &ProviderName, currency: &str, micros: u64) {
         self.costs.add(provider, currency, micros);
+    }
+
+    pub(super) fn config_reload(&self, outcome: ReloadOutcome) {
+        if let Some(series) = self.reloads.at([outcome as usize]) {
+            series.add(1);
+        }
+    }
+
+    pub(super) fn certificate_expiry(&self, file: CertificateFile, unix_seconds: i64) {
+        if let Some(series) = self.certificate_expiry.at([file as usize]) {
+            series.record(unix_seconds);
+        }
     }
 
     pub(super) fn follower(&self, scope: FlightScope) {

@@ -23,7 +23,7 @@ use self::text::Text;
 use super::net::fixture::{Answer, Raw, path};
 
 /// What is told, by hand from the public contract: name, type, labels.
-const TOLD: [(&str, &str, &[&str]); 21] = [
+const TOLD: [(&str, &str, &[&str]); 22] = [
     (
         "cardproof_breaker_state",
         "gauge",
@@ -43,6 +43,7 @@ const TOLD: [(&str, &str, &[&str]); 21] = [
     ),
     ("cardproof_cache_weight_bytes", "gauge", &[]),
     ("cardproof_card_testing_suspects", "gauge", &["caller"]),
+    ("cardproof_config_reloads_total", "counter", &["outcome"]),
     ("cardproof_flight_followers_total", "counter", &["scope"]),
     ("cardproof_guard_refusals_total", "counter", &["reason"]),
     ("cardproof_ledger_errors_total", "counter", &[]),

@@ -1,6 +1,6 @@
 //! The two ports, over real sockets.
 
-mod admin;
+pub(crate) mod admin;
 mod calls;
 mod connections;
 mod descriptors;

@@ -13,14 +13,16 @@
     reason = "a test says what it expects, and what it saw"
 )]
 
+mod dice;
 mod judge;
 mod mutate;
 
 use std::{env, time::Instant};
 
 use self::{
+    dice::Dice,
     judge::{Seen, Setting, Vendor, check},
-    mutate::{Dice, reply, seeds},
+    mutate::{reply, seeds},
 };
 
 /// In a plain `cargo test`; the suite asks for a million.

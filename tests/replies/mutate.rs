@@ -1,34 +1,6 @@
 //! Replies that vendors do send, and what becomes of them when bytes and members go wrong.
 
-use super::judge::Vendor;
-
-/// A small generator of random numbers (xorshift64*), so that a run can be repeated from its seed.
-pub struct Dice(u64);
-
-impl Dice {
-    pub fn new(seed: u64) -> Self {
-        Self(seed | 1)
-    }
-
-    pub fn roll(&mut self) -> u64 {
-        self.0 ^= self.0 >> 12;
-        self.0 ^= self.0 << 25;
-        self.0 ^= self.0 >> 27;
-        self.0.wrapping_mul(0x2545_F491_4F6C_DD1D) >> 16
-    }
-
-    pub fn below(&mut self, limit: usize) -> usize {
-        (self.roll() % limit.max(1) as u64) as usize
-    }
-
-    pub fn byte(&mut self) -> u8 {
-        self.roll() as u8
-    }
-
-    fn pick<'a>(&mut self, from: &[&'a str]) -> &'a str {
-        from[self.below(from.len())]
-    }
-}
+use super::{dice::Dice, judge::Vendor};
 
 pub fn seeds(vendor: Vendor) -> &'static [&'static str] {
     match vendor {
@@ -60,6 +32,10 @@ pub fn seeds(vendor: Vendor) -> &'static [&'static str] {
             r#"{"code":"403","message":"x"}"#,
         ],
     }
+}
+
+fn pick<'a>(dice: &mut Dice, from: &[&'a str]) -> &'a str {
+    from[dice.below(from.len())]
 }
 
 /// What makes a difference in a reply.
@@ -140,7 +116,7 @@ pub fn reply(vendor: Vendor, dice: &mut Dice) -> Vec<u8> {
         let length = dice.below(96);
         return (0..length).map(|_| dice.byte()).collect();
     }
-    let mut body = dice.pick(seeds).as_bytes().to_vec();
+    let mut body = pick(dice, seeds).as_bytes().to_vec();
     // none at all now and then: what is right has to stay right
     for _ in 0..dice.below(5) {
         mutate(&mut body, seeds, dice);
@@ -157,17 +133,17 @@ fn mutate(body: &mut Vec<u8>, seeds: &[&str], dice: &mut Dice) {
         3 if at < body.len() => body[at] ^= 1 << dice.below(8),
         // a part where a value, a key or nothing stood
         4 => replace_part(body, at, dice),
-        5 => drop(body.splice(at..at, dice.pick(PARTS).bytes())),
+        5 => drop(body.splice(at..at, pick(dice, PARTS).bytes())),
         // after a bracket, where a member belongs
         6 => {
             let place = body.iter().skip(at).position(|byte| *byte == b'{');
             if let Some(place) = place {
-                let part = dice.pick(PARTS);
+                let part = pick(dice, PARTS);
                 body.splice(at + place + 1..at + place + 1, part.bytes());
             }
         }
         _ => {
-            let other = dice.pick(seeds).as_bytes();
+            let other = pick(dice, seeds).as_bytes();
             let cut = dice.below(other.len());
             body.truncate(at);
             body.extend_from_slice(&other[cut..]);
@@ -183,6 +159,6 @@ fn replace_part(body: &mut Vec<u8>, at: usize, dice: &mut Dice) {
     let Some(length) = body.iter().skip(start + 1).position(|byte| *byte == b'"') else {
         return;
     };
-    let part = dice.pick(PARTS);
+    let part = pick(dice, PARTS);
     body.splice(start..start + length + 2, part.bytes());
 }

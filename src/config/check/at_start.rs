@@ -86,25 +86,9 @@ impl Config {
 }
 
 fn secrets_of(provider: &ProviderSettings) -> Vec<(String, &SecretRef)> {
-    let secrets = match &provider.kind {
-        ProviderKind::Sandbox | ProviderKind::Bin { .. } | ProviderKind::Grpc(_) => Vec::new(),
-        ProviderKind::Ace(ace) => vec![("token", Some(&ace.token))],
-        ProviderKind::Tencent(tencent) => vec![
-            ("secret_id", Some(&tencent.secret_id)),
-            ("secret_key", Some(&tencent.secret_key)),
-            ("session_token", tencent.session_token.as_ref()),
-        ],
-        ProviderKind::Alibaba(alibaba) => vec![
-            ("access_key_id", Some(&alibaba.access_key_id)),
-            ("access_key_secret", Some(&alibaba.access_key_secret)),
-            ("security_token", alibaba.security_token.as_ref()),
-        ],
-    };
     let path = |key| format!("providers.{}.{key}", provider.name);
-    secrets
-        .into_iter()
-        .filter_map(|(key, secret)| Some((path(key), secret?)))
-        .collect()
+    let secrets = provider.kind.secrets().into_iter();
+    secrets.map(|(key, secret)| (path(key), secret)).collect()
 }
 
 fn files_of(provider: &ProviderSettings) -> Vec<(String, &Path)> {

@@ -6,13 +6,6 @@ use crate::config::{
 };
 
 pub(super) fn read(mut section: Section<'_>) -> TelemetrySettings {
-    const LEVELS: &[(&str, LogLevel)] = &[
-        ("error", LogLevel::Error),
-        ("warn", LogLevel::Warn),
-        ("info", LogLevel::Info),
-        ("debug", LogLevel::Debug),
-        ("trace", LogLevel::Trace),
-    ];
     const FORMATS: &[(&str, LogFormat)] = &[
         ("auto", LogFormat::Auto),
         ("text", LogFormat::Text),
@@ -25,7 +18,7 @@ pub(super) fn read(mut section: Section<'_>) -> TelemetrySettings {
     ];
     let problems = LogRequests::Problems;
     let settings = TelemetrySettings {
-        log_level: section.or("log_level", form::choice(LEVELS), LogLevel::Info),
+        log_level: section.or("log_level", form::choice(LogLevel::NAMES), LogLevel::Info),
         log_format: section.or("log_format", form::choice(FORMATS), LogFormat::Auto),
         log_requests: section.or("log_requests", form::choice(REQUESTS), problems),
         ledger_file: section.optional("ledger_file", form::path),

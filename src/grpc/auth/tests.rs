@@ -31,7 +31,7 @@ fn callers(mode: AuthMode) -> Callers {
     )
 }
 
-fn name_of(found: Result<Option<&Arc<Client>>, Reason>) -> Result<String, Reason> {
+fn name_of(found: Result<Option<Arc<Client>>, Reason>) -> Result<String, Reason> {
     found.map(|client| client.unwrap().caller.name.to_string())
 }
 
@@ -120,7 +120,7 @@ fn a_certificate_is_no_token_and_a_token_no_certificate() {
 // the service itself says that there is no such method
 #[case("/bankcard.v1.BankCardService/Other", Ok(()))]
 fn methods(#[case] path: &str, #[case] expected: Result<(), &str>) {
-    let client = Client::new("first", &settings("one", &[]));
+    let client = Client::new("first", &settings("one", &[]), None);
     let admitted = client.admit(Method::of(path)).map(|_| ());
     assert_eq!(admitted.map_err(|denial| denial.reason_name()), expected);
 }
@@ -132,7 +132,7 @@ async fn a_call_without_a_place_is_not_counted_for_its_second() {
         concurrent: Some(1),
         ..settings("one", &[])
     };
-    let client = Client::new("first", &settings);
+    let client = Client::new("first", &settings, None);
     let first = client.admit(None).unwrap();
     assert!(first.is_some());
     for _ in 0..10 {
@@ -144,4 +144,41 @@ async fn a_call_without_a_place_is_not_counted_for_its_second() {
     assert!(client.admit(None).is_err());
     tokio::time::advance(Duration::from_secs(1)).await;
     assert!(client.admit(None).is_ok());
+}
+
+fn with_token(callers: &Callers, token: &str) -> Result<Option<Arc<Client>>, Reason> {
+    let mut headers = HeaderMap::new();
+    let value = format!("Bearer {token}");
+    headers.insert(AUTHORIZATION, HeaderValue::from_str(&value).unwrap());
+    callers.identify(&headers, None)
+}
+
+#[test]
+fn who_stays_a_caller_keeps_its_counts_and_who_goes_is_gone() {
+    let limited = |rate, calls| ClientSettings {
+        requests_per_second: Some(rate),
+        concurrent: Some(calls),
+        ..settings("one", &[])
+    };
+    let only = |name: &str, it| BTreeMap::from([(name.to_owned(), it)]);
+    let callers = Callers::new(AuthMode::Token, &only("first", limited(1, 1)));
+    let before = with_token(&callers, "one").unwrap().unwrap();
+    let place = before.admit(None);
+    assert!(place.is_ok() && before.admit(None).is_err());
+    drop(place);
+
+    // the rate is as it was, and so is what was used of it
+    callers.replace(&only("first", limited(1, 2)));
+    let same = with_token(&callers, "one").unwrap().unwrap();
+    assert!(same.admit(None).is_err());
+    // another rate begins anew
+    callers.replace(&only("first", limited(2, 2)));
+    let faster = with_token(&callers, "one").unwrap().unwrap();
+    assert!(faster.admit(None).is_ok());
+
+    callers.replace(&only("second", settings("two", &[])));
+    let gone = Err(Reason::CredentialsInvalid);
+    assert_eq!(name_of(with_token(&callers, "one")), gone);
+    let new = name_of(with_token(&callers, "two"));
+    assert_eq!(new, Ok("second".to_owned()));
 }

@@ -2,7 +2,7 @@
 
 use std::{collections::BTreeMap, error::Error, time::Duration};
 
-use tonic::{Code, Status};
+use tonic::{Code, ConnectError, Status};
 use tonic_types::StatusExt;
 
 use super::AddressError;
@@ -58,6 +58,8 @@ pub struct CallFailure {
     pub quota: Vec<QuotaViolation>,
     /// How long to wait before asking again.
     pub retry_after: Option<Duration>,
+    /// Whether the request surely never left: there was no connection, or it ended first.
+    pub never_sent: bool,
 }
 
 /// What is wrong with one field of the request.
@@ -111,8 +113,25 @@ impl CallFailure {
             violations: violations.into_iter().flatten().collect(),
             quota: quota.into_iter().flatten().collect(),
             retry_after: details.retry_info().and_then(|info| info.retry_delay),
+            never_sent: never_sent(status),
         }
     }
+}
+
+/// A status with a cause was made on this side. Of the causes two say that the request stayed here:
+/// no connection could be made, or it ended while the request was still waiting for its turn.
+fn never_sent(status: &Status) -> bool {
+    let mut cause = status.source();
+    while let Some(error) = cause {
+        if error.is::<ConnectError>() {
+            return true;
+        }
+        if let Some(error) = error.downcast_ref::<hyper::Error>() {
+            return error.is_canceled();
+        }
+        cause = error.source();
+    }
+    false
 }
 
 /// The innermost cause: the layers above it say no more than "transport error".
@@ -124,7 +143,7 @@ pub(super) fn innermost(error: &dyn Error) -> String {
     cause.to_string()
 }
 
-const fn code_name(code: Code) -> &'static str {
+pub(in crate::grpc) const fn code_name(code: Code) -> &'static str {
     match code {
         Code::Ok => "OK",
         Code::Cancelled => "CANCELLED",

@@ -21,7 +21,7 @@ use crate::{
     provider::{
         CallContext, Capabilities, Provider, ProviderError, ProviderErrorKind,
         codes::wording_of,
-        credentials::{Credentials, refresh},
+        credentials::Credentials,
         http::{HttpCall, HttpClient, HttpReply},
         setup::SetupError,
         vendor_reply::{Json, error_of},
@@ -170,8 +170,8 @@ impl Provider for Ace {
         &self.name
     }
 
-    fn refresh_secrets(&self) {
-        refresh(&self.name, &self.credentials);
+    fn secrets(&self) -> Option<&Credentials> {
+        Some(&self.credentials)
     }
 
     fn capabilities(&self) -> Capabilities {

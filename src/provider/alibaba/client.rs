@@ -161,8 +161,8 @@ impl Provider for Alibaba {
         &self.name
     }
 
-    fn refresh_secrets(&self) {
-        crate::provider::credentials::refresh(&self.name, &self.credentials);
+    fn secrets(&self) -> Option<&Credentials> {
+        Some(&self.credentials)
     }
 
     fn capabilities(&self) -> Capabilities {

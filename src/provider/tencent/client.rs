@@ -24,7 +24,7 @@ use crate::{
     provider::{
         CallContext, Capabilities, Provider, ProviderError, ProviderErrorKind,
         codes::{CodeRow, phrase_of, row_of, wording_of},
-        credentials::{Credentials, refresh},
+        credentials::Credentials,
         http::{HttpCall, HttpClient, HttpReply},
         setup::SetupError,
         vendor_reply::error_of,
@@ -134,8 +134,8 @@ impl Provider for Tencent {
         &self.name
     }
 
-    fn refresh_secrets(&self) {
-        refresh(&self.name, &self.credentials);
+    fn secrets(&self) -> Option<&Credentials> {
+        Some(&self.credentials)
     }
 
     fn capabilities(&self) -> Capabilities {

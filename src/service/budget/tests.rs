@@ -50,6 +50,26 @@ fn a_dropped_hold_counts_as_spent_and_a_released_one_does_not() {
 }
 
 #[test]
+fn another_limit_forgets_nothing_and_another_currency_all() {
+    let old = budget(1000);
+    old.reserve(Some(&cny(600)), morning())
+        .unwrap()
+        .settle(Charge::Charged);
+    let under_way = old.reserve(Some(&cny(100)), morning()).unwrap();
+    let new = old.with_limit(Some(cny(1300)));
+    assert_eq!(new.spent_micros(morning()), 600);
+    assert!(new.reserve(Some(&cny(601)), morning()).is_err());
+    under_way.settle(Charge::Unknown);
+    assert_eq!(new.spent_micros(morning()), 700);
+    assert_eq!(new.with_limit(None).spent_micros(morning()), 0);
+    let dollars = Money {
+        currency: String::from("USD"),
+        micros: 1000,
+    };
+    assert_eq!(new.with_limit(Some(dollars)).spent_micros(morning()), 0);
+}
+
+#[test]
 fn what_is_held_is_not_there_for_others() {
     let budget = budget(1000);
     let first = budget.reserve(Some(&cny(600)), morning()).unwrap();

@@ -315,6 +315,32 @@ pub const FOLLOWERS: Row = Row {
     look: "A rise means that callers repeat themselves, often after timeouts that are too short.",
 };
 
+/// Reloads of the configuration.
+pub const RELOADS: Row = Row {
+    name: "cardproof.config.reloads",
+    kind: Kind::Counter,
+    unit: "{reload}",
+    labels: &[(
+        "outcome",
+        "`applied`, `needs_restart` (in use except for what needs one), `unchanged`, `refused` (the old one stays)",
+    )],
+    meaning: "Times that the configuration was read again, after its file changed or SIGHUP, by what came of it.",
+    look: "`refused` rising: the file on the disk is not what runs; `/status` says why.",
+};
+
+/// The end of certificates.
+pub const CERTIFICATE_EXPIRY: Row = Row {
+    name: "cardproof.tls.certificate.expiry.timestamp",
+    kind: Kind::Gauge,
+    unit: "s",
+    labels: &[(
+        "file",
+        "the key of `[server.tls]` that names it: `cert_file`, `client_ca_file`",
+    )],
+    meaning: "When the first certificate of the file in use ends, in seconds since 1970; absent without TLS.",
+    look: "Less than two weeks ahead: whoever renews certificates does not.",
+};
+
 /// What runs.
 pub const BUILD: Row = Row {
     name: "cardproof.build.info",
@@ -350,6 +376,8 @@ pub const ALL: &[Row] = &[
     FOLLOWERS,
     LEDGER_ERRORS,
     REDACTION_HITS,
+    RELOADS,
+    CERTIFICATE_EXPIRY,
     BUILD,
 ];
 
@@ -358,7 +386,5 @@ pub const ALL: &[Row] = &[
 pub const NOT_YET: &[&str] = &[
     "cardproof_redis_up",
     "cardproof_redis_degraded_total",
-    "cardproof_config_reloads_total",
-    "cardproof_tls_certificate_expiry_timestamp_seconds",
     "cardproof_otel_dropped_total",
 ];

@@ -121,3 +121,42 @@ async fn a_second_signal_ends_it_at_once() {
     assert_eq!(server.wait().code(), Some(143));
     assert!(begun.elapsed() < Duration::from_secs(3));
 }
+
+/// The kernel makes the files of a process that must not be dumped root's own.
+#[cfg(target_os = "linux")]
+#[test]
+fn it_leaves_no_core_dump() {
+    use std::os::unix::{fs::MetadataExt as _, process::CommandExt as _};
+    /// Nobody's on any machine.
+    const SOMEBODY: u32 = 54_321;
+    let is_root = std::fs::metadata("/proc/self").unwrap().uid() == 0;
+    let mut command = program(&["serve"]);
+    command
+        .env("CARDPROOF__SERVER__LISTEN", "127.0.0.1:0")
+        .env("CARDPROOF__SERVER__ADMIN_LISTEN", "127.0.0.1:0")
+        .current_dir("/");
+    if is_root {
+        command.uid(SOMEBODY);
+    }
+    let mut child = command.spawn().unwrap();
+    let of = |file: &str| format!("/proc/{}/{file}", child.id());
+    let begun = Instant::now();
+    let forbidden = loop {
+        let limits = std::fs::read_to_string(of("limits")).unwrap();
+        let core = limits
+            .lines()
+            .find(|line| line.starts_with("Max core file size"));
+        let core: Vec<_> = core.unwrap().split_whitespace().collect();
+        let owner = std::fs::metadata(of("limits")).unwrap().uid();
+        if core[4..6] == ["0", "0"] && owner == 0 {
+            break true;
+        }
+        if begun.elapsed() > Duration::from_secs(20) {
+            break false;
+        }
+        std::thread::sleep(Duration::from_millis(10));
+    };
+    let _ = child.kill();
+    let _ = child.wait();
+    assert!(forbidden);
+}

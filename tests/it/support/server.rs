@@ -67,7 +67,7 @@ pub struct Server {
     readers: Vec<thread::JoinHandle<()>>,
     pub grpc: SocketAddr,
     pub admin: SocketAddr,
-    _folder: TempDir,
+    pub folder: TempDir,
 }
 
 impl Server {
@@ -79,8 +79,13 @@ impl Server {
     /// The same with variables of the environment.
     pub fn start_with(toml: &str, variables: &[(&str, &str)]) -> Self {
         let folder = tempfile::tempdir().unwrap();
+        std::fs::write(folder.path().join("cardproof.toml"), toml).unwrap();
+        Self::start_in(folder, variables)
+    }
+
+    /// The same with what stands in `cardproof.toml` of a folder.
+    pub fn start_in(folder: TempDir, variables: &[(&str, &str)]) -> Self {
         let file = folder.path().join("cardproof.toml");
-        std::fs::write(&file, toml).unwrap();
         let mut child = program(&["serve", "--config", file.to_str().unwrap()])
             .env("CARDPROOF__SERVER__LISTEN", "127.0.0.1:0")
             .env("CARDPROOF__SERVER__ADMIN_LISTEN", "127.0.0.1:0")
@@ -98,7 +103,7 @@ impl Server {
             readers: vec![out, err],
             grpc: nowhere,
             admin: nowhere,
-            _folder: folder,
+            folder,
         };
         let serving = server.wait_for("the line that it serves", Self::serving_line);
         let address = |key: &str| serving[key].as_str().unwrap().parse().unwrap();
@@ -154,6 +159,12 @@ impl Server {
     /// A page of the admin port; `None` while nobody answers there.
     pub fn page(&self, path: &str) -> Option<HttpPage> {
         http(self.admin, &format!("GET {path} HTTP/1.1\r\n"), "")
+    }
+
+    /// `/status` as it is now.
+    pub fn status(&self) -> Value {
+        let page = self.page("/status").expect("a status");
+        serde_json::from_str(&page.body).unwrap()
     }
 
     pub fn url(&self) -> String {
