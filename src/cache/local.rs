@@ -1,15 +1,19 @@
 //! Answers in the memory of this process.
 
+mod packed;
+
 use std::{sync::Arc, time::Duration};
 
 use jiff::Timestamp;
 use moka::{Expiry, future::Cache, policy::EvictionPolicy};
 
+use self::packed::Packed;
 use super::key::{CardTag, QuestionTag};
 use crate::domain::{Answer, Finding, ProviderName};
 
-/// What the cache itself needs for an entry beside key and value, by measurement.
-const OVERHEAD_BYTES: usize = 320;
+/// What an entry takes beside what hangs on its value: key, value, and the cache's own lists and
+/// tables, by measurement (docs/BENCHMARKS.md).
+const ENTRY_BYTES: usize = 400;
 
 /// An answer as it is kept: without what only the first asker may see.
 #[derive(Debug, Clone)]
@@ -38,26 +42,59 @@ impl Stored {
         self.stale_until > self.fresh_until
     }
 
+    /// Bytes that it takes where it is kept as it is.
+    fn bytes(&self) -> usize {
+        let texts = match &self.answer.finding {
+            Finding::Verification { .. } => 0,
+            Finding::CardInfo { facts, .. } => {
+                facts.bank_name.len()
+                    + facts.bank_name_en.len()
+                    + facts.bank_code.len()
+                    + facts.bin.len()
+                    + facts.data_version.len()
+            }
+        };
+        // both are behind a counted reference
+        size_of::<Self>() + size_of::<Answer>() + 4 * size_of::<usize>() + texts
+    }
+}
+
+/// An answer in the cache: most are verifications, and fit into little.
+#[derive(Clone)]
+enum Kept {
+    Small(Packed),
+    Whole(Arc<Stored>),
+}
+
+impl Kept {
+    fn of(stored: Stored) -> Self {
+        match Packed::of(&stored) {
+            Some(packed) => Self::Small(packed),
+            None => Self::Whole(Arc::new(stored)),
+        }
+    }
+
+    fn stored(self) -> Stored {
+        match self {
+            Self::Small(packed) => packed.stored(),
+            Self::Whole(stored) => Stored::clone(&stored),
+        }
+    }
+
+    fn stale_until(&self) -> Timestamp {
+        match self {
+            Self::Small(packed) => packed.fresh_until(),
+            Self::Whole(stored) => stored.stale_until,
+        }
+    }
+
     /// Bytes that it takes, the cache's own included.
     fn weight(&self) -> u32 {
-        let texts = self.answer.provider_code.as_str().len()
-            + self.answer.provider_request_id.as_str().len()
-            + match &self.answer.finding {
-                Finding::Verification { .. } => 0,
-                Finding::CardInfo { facts, .. } => {
-                    facts.bank_name.len()
-                        + facts.bank_name_en.len()
-                        + facts.bank_code.len()
-                        + facts.bin.len()
-                        + facts.data_version.len()
-                }
-            };
-        let bytes = OVERHEAD_BYTES
-            + size_of::<QuestionTag>()
-            + size_of::<Self>()
-            + size_of::<Answer>()
-            + texts;
-        u32::try_from(bytes).unwrap_or(u32::MAX)
+        let beside = match self {
+            Self::Small(_) => 0,
+            Self::Whole(stored) => stored.bytes(),
+        };
+        u32::try_from(ENTRY_BYTES + beside).unwrap_or(u32::MAX)
     }
 }
 
@@ -70,7 +107,7 @@ pub fn age(then: Timestamp, now: Timestamp) -> Duration {
 /// The cache of answers. Bounded in bytes; what was asked for least recently goes first, and never
 /// what has just been paid for.
 pub struct LocalCache {
-    entries: Cache<QuestionTag, Arc<Stored>>,
+    entries: Cache<QuestionTag, Kept>,
 }
 
 impl LocalCache {
@@ -79,7 +116,7 @@ impl LocalCache {
     pub fn new(capacity_bytes: u64) -> Self {
         let entries = Cache::builder()
             .max_capacity(capacity_bytes)
-            .weigher(|_, stored: &Arc<Stored>| stored.weight())
+            .weigher(|_, kept: &Kept| kept.weight())
             .eviction_policy(EvictionPolicy::lru())
             .expire_after(UntilStale)
             .build();
@@ -87,13 +124,13 @@ impl LocalCache {
     }
 
     /// What is kept under a tag, fresh or stale.
-    pub async fn get(&self, tag: &QuestionTag) -> Option<Arc<Stored>> {
-        self.entries.get(tag).await
+    pub async fn get(&self, tag: &QuestionTag) -> Option<Stored> {
+        self.entries.get(tag).await.map(Kept::stored)
     }
 
     /// Keeps an answer.
     pub async fn put(&self, tag: QuestionTag, stored: Stored) {
-        self.entries.insert(tag, Arc::new(stored)).await;
+        self.entries.insert(tag, Kept::of(stored)).await;
     }
 
     /// Forgets everything about a card; returns how many answers that were.
@@ -108,6 +145,11 @@ impl LocalCache {
             self.entries.invalidate(tag).await;
         }
         tags.len()
+    }
+
+    /// Catches up with what was put: counts are exact afterwards, and what is too much is gone.
+    pub async fn settle(&self) {
+        self.entries.run_pending_tasks().await;
     }
 
     /// How many answers are kept, about.
@@ -126,23 +168,23 @@ impl LocalCache {
 /// Entries leave by themselves once they are too old even to be served stale.
 struct UntilStale;
 
-impl Expiry<QuestionTag, Arc<Stored>> for UntilStale {
+impl Expiry<QuestionTag, Kept> for UntilStale {
     fn expire_after_create(
         &self,
         _tag: &QuestionTag,
-        stored: &Arc<Stored>,
+        kept: &Kept,
         _created: std::time::Instant,
     ) -> Option<Duration> {
-        Some(age(Timestamp::now(), stored.stale_until))
+        Some(age(Timestamp::now(), kept.stale_until()))
     }
 
     fn expire_after_update(
         &self,
         tag: &QuestionTag,
-        stored: &Arc<Stored>,
+        kept: &Kept,
         updated: std::time::Instant,
         _left: Option<Duration>,
     ) -> Option<Duration> {
-        self.expire_after_create(tag, stored, updated)
+        self.expire_after_create(tag, kept, updated)
     }
 }

@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use unicode_normalization::UnicodeNormalization;
+use unicode_normalization::{IsNormalized, UnicodeNormalization, is_nfc_quick};
 use unicode_properties::{GeneralCategory, GeneralCategoryGroup, UnicodeGeneralCategory};
 use zeroize::{Zeroize, ZeroizeOnDrop};
 
@@ -26,15 +26,21 @@ impl PersonName {
     /// When it is not 1 to 100 letters and marks of any script, with spaces, hyphens, apostrophes
     /// and middle dots between them.
     pub fn parse(raw: &str) -> Result<Self, Malformed> {
-        if raw.chars().take(4 * MAX_CHARS + 1).count() > 4 * MAX_CHARS {
+        Self::take(raw.to_owned())
+    }
+
+    /// The same for a name that nobody else needs: most are in their final form, and are kept
+    /// where they are.
+    ///
+    /// # Errors
+    /// As [`Self::parse`].
+    pub fn take(raw: String) -> Result<Self, Malformed> {
+        // overwritten if it is not the name itself
+        let raw = Self(raw);
+        if raw.0.chars().take(4 * MAX_CHARS + 1).count() > 4 * MAX_CHARS {
             return Err(Malformed("must have 1 to 100 characters"));
         }
-        // normalising may bring a dot next to its Han neighbours, and folding a dot may complete
-        // nothing: one pass each, in this order, ends in a form that parses to itself
-        let mut composed: String = raw.nfc().collect();
-        let name = fold(&composed);
-        composed.zeroize();
-        let name = Self(name);
+        let name = if is_final(&raw.0) { raw } else { raw.folded() };
         let count = name.0.chars().count();
         if count == 0 || count > MAX_CHARS {
             return Err(Malformed("must have 1 to 100 characters"));
@@ -50,6 +56,15 @@ impl PersonName {
         Ok(name)
     }
 
+    /// Normalising may bring a dot next to its Han neighbours, and folding a dot may complete
+    /// nothing: one pass each, in this order, ends in a form that parses to itself.
+    fn folded(&self) -> Self {
+        let mut composed: String = self.0.nfc().collect();
+        let name = fold(&composed);
+        composed.zeroize();
+        Self(name)
+    }
+
     /// The name itself, for vendor clients and keyed digests only.
     #[must_use]
     pub fn expose(&self) -> &str {
@@ -61,6 +76,18 @@ impl fmt::Debug for PersonName {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("PersonName(***)")
     }
+}
+
+/// Whether folding would surely change nothing. A character that might be folded is reason enough
+/// to look closer.
+fn is_final(raw: &str) -> bool {
+    let mut previous = ' ';
+    let plain = raw.chars().all(|character| {
+        let doubled = previous == ' ' && character == ' ';
+        previous = character;
+        !doubled && (character == ' ' || allowed(character))
+    });
+    plain && previous != ' ' && is_nfc_quick(raw.chars()) == IsNormalized::Yes
 }
 
 /// Trims, makes every run of blanks one space and every look-alike dot the middle dot.

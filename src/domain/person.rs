@@ -31,6 +31,50 @@ vocabulary! {
     }
 }
 
+/// The longest number of a document, and of every other text here.
+const MAX_ID_CHARS: usize = 32;
+/// A mobile number without its prefix.
+const PHONE_DIGITS: usize = 11;
+
+/// A few ASCII characters, kept in place and overwritten when dropped.
+#[derive(Clone, PartialEq, Eq, Zeroize, ZeroizeOnDrop)]
+struct ShortText<const MAX: usize> {
+    bytes: [u8; MAX],
+    len: u8,
+}
+
+impl<const MAX: usize> ShortText<MAX> {
+    /// `None` when they are too many, or one of them is not ASCII.
+    fn collect(characters: impl Iterator<Item = char>) -> Option<Self> {
+        let mut text = Self {
+            bytes: [0; MAX],
+            len: 0,
+        };
+        for character in characters {
+            let slot = text.bytes.get_mut(usize::from(text.len))?;
+            *slot = u8::try_from(character).ok().filter(u8::is_ascii)?;
+            text.len += 1;
+        }
+        Some(text)
+    }
+
+    fn uppercase(mut self) -> Self {
+        self.bytes.make_ascii_uppercase();
+        self
+    }
+
+    fn as_bytes(&self) -> &[u8] {
+        self.bytes
+            .get(..usize::from(self.len))
+            .unwrap_or(&self.bytes)
+    }
+
+    fn as_str(&self) -> &str {
+        // only ASCII was ever stored
+        std::str::from_utf8(self.as_bytes()).unwrap_or_default()
+    }
+}
+
 /// An identity document: its kind and number.
 #[derive(Clone, PartialEq, Eq)]
 pub struct Identity {
@@ -39,7 +83,7 @@ pub struct Identity {
 }
 
 #[derive(Clone, PartialEq, Eq, Zeroize, ZeroizeOnDrop)]
-struct IdNumber(String);
+struct IdNumber(ShortText<MAX_ID_CHARS>);
 
 impl Identity {
     /// Reads the number of a document. `today` is the date in mainland China: nobody who holds a
@@ -71,7 +115,7 @@ impl Identity {
     /// The number itself, for vendor clients and keyed digests only.
     #[must_use]
     pub fn expose(&self) -> &str {
-        &self.number.0
+        self.number.0.as_str()
     }
 }
 
@@ -87,7 +131,8 @@ fn resident_id(raw: &str, today: Date) -> Result<IdNumber, Malformed> {
     const FORM: Malformed = Malformed("must have 17 digits and a check character");
     const WEIGHTS: [u32; 17] = [7, 9, 10, 5, 8, 4, 2, 1, 6, 3, 7, 9, 10, 5, 8, 4, 2];
     const CHECK_CHARACTERS: &[u8; 11] = b"10X98765432";
-    let number = IdNumber(raw.trim().to_ascii_uppercase());
+    let number = ShortText::collect(raw.trim().chars()).ok_or(FORM)?;
+    let number = IdNumber(number.uppercase());
     let [digits @ .., check] = number.0.as_bytes() else {
         return Err(FORM);
     };
@@ -122,22 +167,22 @@ fn birth_date(digits: &[u8]) -> Option<Date> {
 }
 
 fn other_document(raw: &str) -> Result<IdNumber, Malformed> {
-    let number = IdNumber(raw.trim().to_ascii_uppercase());
-    if !(5..=32).contains(&number.0.len()) {
+    let raw = raw.trim();
+    if !(5..=MAX_ID_CHARS).contains(&raw.len()) {
         return Err(Malformed("must have 5 to 32 characters"));
     }
     let allowed = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'(' | b')');
-    if !number.0.bytes().all(allowed) {
-        return Err(Malformed(
+    let number = ShortText::collect(raw.chars()).filter(|_| raw.bytes().all(allowed));
+    number
+        .map(|number| IdNumber(number.uppercase()))
+        .ok_or(Malformed(
             "may contain letters, digits, hyphens and parentheses only",
-        ));
-    }
-    Ok(number)
+        ))
 }
 
 /// A mobile number of mainland China: 11 digits.
 #[derive(Clone, PartialEq, Eq, Zeroize, ZeroizeOnDrop)]
-pub struct Phone(String);
+pub struct Phone(ShortText<PHONE_DIGITS>);
 
 impl Phone {
     /// Reads a phone number, with or without +86, 0086 or 86; blanks and hyphens are dropped.
@@ -150,23 +195,24 @@ impl Phone {
         if raw.len() > 64 {
             return Err(FORM);
         }
-        let mut compact: String = raw
+        let compact = raw
             .chars()
-            .filter(|character| !character.is_whitespace() && *character != '-')
-            .collect();
-        let phone = ["+86", "0086", "86", ""]
+            .filter(|character| !character.is_whitespace() && *character != '-');
+        // room for a prefix; anything longer is no phone
+        let compact = ShortText::<15>::collect(compact).ok_or(FORM)?;
+        ["+86", "0086", "86", ""]
             .iter()
-            .filter_map(|prefix| compact.strip_prefix(prefix))
+            .filter_map(|prefix| compact.as_str().strip_prefix(prefix))
             .find(|number| is_mobile(number.as_bytes()))
-            .map(|number| Self(number.to_owned()));
-        compact.zeroize();
-        phone.ok_or(FORM)
+            .and_then(|number| ShortText::collect(number.chars()))
+            .map(Self)
+            .ok_or(FORM)
     }
 
     /// The 11 digits, for vendor clients and keyed digests only.
     #[must_use]
     pub fn expose(&self) -> &str {
-        &self.0
+        self.0.as_str()
     }
 }
 

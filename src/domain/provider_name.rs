@@ -1,10 +1,19 @@
 //! Names of configured providers.
 
-use std::{fmt, sync::Arc};
+use std::{borrow::Borrow, collections::BTreeSet, fmt};
+
+use parking_lot::Mutex;
+
+/// All names that there are. A configuration holds a few, and every answer carries one: a counted
+/// reference would be a place in memory that all cores write to with every call.
+static NAMES: Mutex<BTreeSet<&'static str>> = Mutex::new(BTreeSet::new());
 
 /// The name that the operator gave a provider: `[a-z][a-z0-9_]*`.
+///
+/// A name lives as long as the process, so only an operator's words may become one. What a caller
+/// sends is compared with the names that there are.
 #[derive(Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
-pub struct ProviderName(Arc<str>);
+pub struct ProviderName(&'static str);
 
 impl ProviderName {
     /// Longer names are refused: they are label values of metrics.
@@ -13,13 +22,28 @@ impl ProviderName {
     /// Takes a name; `None` when it is not of that form.
     #[must_use]
     pub fn new(name: &str) -> Option<Self> {
-        is_identifier(name).then(|| Self(Arc::from(name)))
+        if !is_identifier(name) {
+            return None;
+        }
+        let mut names = NAMES.lock();
+        let known = names.get(name).copied();
+        Some(Self(known.unwrap_or_else(|| {
+            let kept: &'static str = Box::leak(name.into());
+            names.insert(kept);
+            kept
+        })))
     }
 
     /// The name.
     #[must_use]
     pub fn as_str(&self) -> &str {
-        &self.0
+        self.0
+    }
+}
+
+impl Borrow<str> for ProviderName {
+    fn borrow(&self) -> &str {
+        self.0
     }
 }
 
@@ -36,19 +60,25 @@ pub fn is_identifier(name: &str) -> bool {
 
 impl fmt::Debug for ProviderName {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&self.0)
+        f.write_str(self.0)
     }
 }
 
 impl fmt::Display for ProviderName {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&self.0)
+        f.write_str(self.0)
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_name_is_kept_once() {
+        let [one, other] = ["kept_once"; 2].map(|name| ProviderName::new(name).unwrap());
+        assert!(std::ptr::eq(one.as_str(), other.as_str()));
+    }
 
     #[test]
     fn names_are_identifiers() {

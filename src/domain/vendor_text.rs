@@ -47,17 +47,30 @@ fn longest_digit_run(text: &str) -> usize {
     longest
 }
 
-/// A vendor's code or request id: at most `MAX` of `[A-Za-z0-9._-]`, or empty.
-#[derive(Clone, PartialEq, Eq, Default)]
-pub struct VendorToken<const MAX: usize>(Box<str>);
+/// A vendor's code or request id: at most `MAX` of `[A-Za-z0-9._-]`, or empty. Kept in place: an
+/// answer is handed on more often than it is made.
+#[derive(Clone, PartialEq, Eq)]
+pub struct VendorToken<const MAX: usize> {
+    bytes: [u8; MAX],
+    len: u8,
+}
+
+impl<const MAX: usize> Default for VendorToken<MAX> {
+    fn default() -> Self {
+        Self {
+            bytes: [0; MAX],
+            len: 0,
+        }
+    }
+}
 
 impl<const MAX: usize> VendorToken<MAX> {
     /// Keeps what a vendor sent if it has the form of a token and says nothing about the question;
     /// anything else becomes empty.
     #[must_use]
     pub fn screened(raw: &str, question: &Question) -> Self {
-        if Self::well_formed(raw) && is_clean(raw, question) {
-            Self(raw.into())
+        if is_clean(raw, question) {
+            Self::trusted(raw)
         } else {
             Self::default()
         }
@@ -66,11 +79,14 @@ impl<const MAX: usize> VendorToken<MAX> {
     /// Keeps a text of our own, or one that was screened before it was stored.
     #[must_use]
     pub fn trusted(raw: &str) -> Self {
-        if Self::well_formed(raw) {
-            Self(raw.into())
-        } else {
-            Self::default()
+        let mut token = Self::default();
+        if Self::well_formed(raw)
+            && let Some(place) = token.bytes.get_mut(..raw.len())
+        {
+            place.copy_from_slice(raw.as_bytes());
+            token.len = u8::try_from(raw.len()).unwrap_or_default();
         }
+        token
     }
 
     fn well_formed(raw: &str) -> bool {
@@ -83,13 +99,15 @@ impl<const MAX: usize> VendorToken<MAX> {
     /// The token; empty where there is none.
     #[must_use]
     pub fn as_str(&self) -> &str {
-        &self.0
+        let bytes = self.bytes.get(..usize::from(self.len)).unwrap_or_default();
+        // only ASCII was ever stored
+        std::str::from_utf8(bytes).unwrap_or_default()
     }
 }
 
 impl<const MAX: usize> fmt::Debug for VendorToken<MAX> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&self.0)
+        f.write_str(self.as_str())
     }
 }
 

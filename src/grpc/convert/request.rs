@@ -80,17 +80,16 @@ impl Reading {
         if let Some(card) = &card {
             self.check_luhn(card, &mut violations);
         }
-        let name = self.name(&request.name, &mut violations);
         let proof = self.proof(&request, &mut violations);
+        let consent = consent(&request, &mut violations);
+        let name = self.name(std::mem::take(&mut request.name), &mut violations);
         let question = match (card, name, proof) {
             (Some(card), Some(name), Some(proof)) => {
                 Some(Question::Verify(Verification { card, name, proof }))
             }
             _ => None,
         };
-        let consent = consent(&request, &mut violations);
         request.bank_card.zeroize();
-        request.name.zeroize();
         request.id_number.zeroize();
         request.phone.zeroize();
         let rest = Rest {
@@ -140,7 +139,7 @@ impl Reading {
         }
     }
 
-    fn name(&self, raw: &str, violations: &mut Violations) -> Option<PersonName> {
+    fn name(&self, raw: String, violations: &mut Violations) -> Option<PersonName> {
         if raw.is_empty() {
             violations.add(
                 Field::Name,
@@ -149,7 +148,7 @@ impl Reading {
             );
             return None;
         }
-        violations.take(Field::Name, InvalidInput::Name, PersonName::parse(raw))
+        violations.take(Field::Name, InvalidInput::Name, PersonName::take(raw))
     }
 
     fn proof(
@@ -224,7 +223,7 @@ impl Reading {
         if raw.is_empty() {
             return None;
         }
-        let name = ProviderName::new(raw).filter(|name| self.providers.contains(name));
+        let name = self.providers.get(raw).cloned();
         if name.is_none() {
             violations.add(
                 Field::Provider,
