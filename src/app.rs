@@ -149,7 +149,9 @@ pub fn serve(loaded: LoadedConfig, origin: Origin) -> Result<u8, StartError> {
     let outside = runtime::outside()?;
     let _entered = outside.enter();
     let signals = stop_signals()?;
-    let outcome = run(loaded, origin, sockets, signals, &outside, started)?;
+    let vendors = runtime::vendors()?;
+    let outcome = run(loaded, origin, sockets, signals, [&outside, &vendors], started)?;
+    vendors.shutdown_timeout(LAST_MOMENTS);
     outside.shutdown_timeout(LAST_MOMENTS);
     Ok(outcome.exit_code())
 }
@@ -189,11 +191,11 @@ fn run(
     origin: Origin,
     sockets: Sockets,
     signals: impl Stream<Item = StopSignal> + Unpin,
-    outside: &Runtime,
+    [outside, vendors]: [&Runtime; 2],
     started: std::time::Instant,
 ) -> Result<Outcome, StartError> {
     let config = &loaded.config;
-    let service = service(config, &origin.env, outside.handle())?;
+    let service = service(config, &origin.env, vendors.handle())?;
     let (grpc, admin) = (sockets.grpc.local_addr()?, sockets.admin.local_addr()?);
     let callers = protection::callers(config);
     let metrics = Exposition::install(&service, &callers)?;

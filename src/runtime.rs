@@ -1,5 +1,5 @@
-//! Which threads there are: one thread per core for the calls that are answered from memory, and
-//! one runtime of several threads for everything that waits for somebody else.
+//! Which threads there are: one thread per core for the calls that are answered from memory, one
+//! for the vendors, and a runtime of several threads for everything else that waits.
 
 use std::{io, thread};
 
@@ -21,8 +21,8 @@ pub fn worker_count(configured: Option<usize>) -> usize {
     configured.unwrap_or_else(available_cores).max(1)
 }
 
-/// The runtime for everything that waits for the outside: vendors, shared stores, the admin port
-/// and the acceptor.
+/// The runtime for what the process as a whole needs from outside: the admin port, exporters,
+/// files that change, and the acceptor.
 ///
 /// # Errors
 /// The operating system gave no thread or descriptor.
@@ -31,6 +31,22 @@ pub fn outside() -> io::Result<Runtime> {
         // at least two, so that one blocked thread does not silence the rest
         .worker_threads(available_cores().clamp(2, 8))
         .thread_name("outside")
+        .enable_all()
+        .build()
+}
+
+/// The runtime for what a question needs from outside: vendors, and stores that replicas share.
+///
+/// One thread: what it does is a few system calls for each of the few hundred calls per second
+/// that vendors allow, and of several threads each would wake another for half of them. It has a
+/// thread of its own so that the ports of the runtime above answer whatever happens here.
+///
+/// # Errors
+/// The operating system gave no thread or descriptor.
+pub fn vendors() -> io::Result<Runtime> {
+    Builder::new_multi_thread()
+        .worker_threads(1)
+        .thread_name("vendors")
         .enable_all()
         .build()
 }

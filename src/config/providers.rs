@@ -260,6 +260,12 @@ impl Endpoint {
         }
     }
 
+    /// The URL of the root.
+    #[must_use]
+    pub const fn url(&self) -> &Url {
+        &self.0
+    }
+
     /// Scheme, host and port, without a slash at the end.
     #[must_use]
     pub fn base(&self) -> String {

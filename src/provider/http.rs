@@ -40,7 +40,8 @@ const TCP_KEEPALIVE: Duration = Duration::from_secs(30);
 pub struct HttpClient {
     provider: ProviderName,
     client: Client,
-    base: String,
+    /// Scheme, host and port, read once.
+    base: Url,
     host: String,
     connect_timeout: Duration,
 }
@@ -165,7 +166,7 @@ impl HttpClient {
         Ok(Self {
             provider: provider.clone(),
             client,
-            base: endpoint.base(),
+            base: endpoint.url().clone(),
             host: endpoint.host().to_owned(),
             connect_timeout: settings.connect_timeout,
         })
@@ -203,14 +204,7 @@ impl HttpClient {
     }
 
     fn request(&self, call: &mut HttpCall) -> Result<(reqwest::Request, Departure), ProviderError> {
-        let wanted = Zeroizing::new(format!("{}{}", self.base, call.path_and_query));
-        let url = Url::parse(&wanted)
-            .ok()
-            .filter(|url| url.as_str() == *wanted);
-        let Some(url) = url else {
-            // a parser that changes the query would also make its signature wrong
-            return Err(not_sent("path or query is not in its final form"));
-        };
+        let url = self.url(&call.path_and_query)?;
         let body = std::mem::take(&mut call.body);
         let length = HeaderValue::from(body.len());
         let (body, departure) = departure::watched(body);
@@ -229,6 +223,22 @@ impl HttpClient {
             headers.insert(HeaderName::from_static(name), value);
         }
         Ok((request, departure))
+    }
+
+    fn url(&self, path_and_query: &str) -> Result<Url, ProviderError> {
+        let (path, query) = match path_and_query.split_once('?') {
+            Some((path, query)) => (path, Some(query)),
+            None => (path_and_query, None),
+        };
+        let mut url = self.base.clone();
+        url.set_path(path);
+        url.set_query(query);
+        if url[url::Position::BeforePath..] == *path_and_query {
+            Ok(url)
+        } else {
+            // a parser that changes the query would also make its signature wrong
+            Err(not_sent("path or query is not in its final form"))
+        }
     }
 
     async fn exchange(

@@ -6,7 +6,6 @@
 use std::{sync::Arc, time::Duration};
 
 use jiff::Timestamp;
-use uuid::Uuid;
 
 use super::{
     ask::Ask,
@@ -127,7 +126,8 @@ pub async fn stake(
     }
     let operation = ask.question.operation();
     let call = Box::new(Call {
-        call_id: Uuid::new_v4(),
+        // from the thread's own generator: `new_v4` would ask the kernel every time
+        call_id: uuid::Builder::from_random_bytes(rand::random()).into_uuid(),
         caller: Arc::clone(&ask.caller.name),
         provider: lane.name().clone(),
         operation,

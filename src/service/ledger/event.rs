@@ -114,7 +114,7 @@ impl Event {
     #[must_use]
     pub fn line(&self) -> String {
         let line = Line {
-            time: self.time.strftime("%Y-%m-%dT%H:%M:%S%.3fZ").to_string(),
+            time: format!("{:.3}", self.time),
             event: self.kind.as_str(),
             call_id: self.call_id.map(|id| id.to_string()),
             caller: &self.caller,
