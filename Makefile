@@ -4,6 +4,7 @@
 .DEFAULT_GOAL := help
 MAKEFLAGS += --no-print-directory
 SUITE ?=
+GROUPS ?=
 
 .PHONY: help
 help: ## this list
@@ -57,11 +58,8 @@ fuzz: ## a million inputs, guided by coverage, for every parser (an hour; more w
 	@scripts/fuzz
 
 .PHONY: bench
-bench: ## start time, memory, size, signing and the cost of a vendor call against their bars
-	cargo build --release --locked
-	@scripts/bench
-	cargo bench --locked --bench sign
-	cargo bench --locked --bench vendor_call
+bench: ## every figure against its bar, into docs/BENCHMARKS.md; GROUPS="hits scale" for some
+	@scripts/bench $(GROUPS)
 
 ##@ Keep it tidy
 .PHONY: docs

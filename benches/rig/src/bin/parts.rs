@@ -1,0 +1,171 @@
+//! The parts of a call, one at a time: nanoseconds of each, or so many rounds of one of them for an
+//! instruction counter. `parts` alone prints all; `parts NAME ROUNDS` does one so often.
+
+#![expect(clippy::print_stdout, reason = "the result is what it is run for")]
+
+use std::{collections::BTreeSet, env, error::Error, hint::black_box, sync::Arc, time::Instant};
+
+use cardproof::{
+    cache::{Digests, LocalCache, QuestionTag, Scope, Stored},
+    config::LuhnPolicy,
+    domain::{
+        Answer, Charge, Finding, ProviderMessage, ProviderName, Question, ResultCode, VendorToken,
+    },
+    grpc::convert::Reading,
+    proto::bankcard::v1::VerifyBankCardRequest,
+    provider::{http::HttpReply, tencent},
+    service::ask::Caller,
+};
+use cardproof_rig::questions::{ID_NUMBER, NAME, PHONE, card_at};
+use futures_util::FutureExt;
+use jiff::{Timestamp, civil::date};
+use serde_json::{Map, Value};
+use zeroize::Zeroizing;
+
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
+const REPEATS: usize = 9;
+const BODY: &str = r#"{"Response":{"Result":"0","Description":"认证通过","RequestId":"0f8fad5b-d9cb-469f-a165-70867728950e"}}"#;
+
+/// A part: its name, and one round of it.
+type Part<'a> = (&'static str, Box<dyn Fn() + 'a>);
+
+/// Everything that the parts need, made once.
+struct Bench {
+    reading: Reading,
+    request: VerifyBankCardRequest,
+    question: Question,
+    digests: Digests,
+    tag: QuestionTag,
+    cache: LocalCache,
+    reply: HttpReply,
+}
+
+impl Bench {
+    fn new() -> Result<Self, Box<dyn Error>> {
+        let reading = Reading {
+            caller: Arc::new(Caller::anonymous()),
+            providers: Arc::new(BTreeSet::new()),
+            deadline: tokio::time::Instant::now(),
+            luhn: LuhnPolicy::Warn,
+            today: date(2026, 1, 1),
+        };
+        let request = VerifyBankCardRequest {
+            bank_card: card_at(0),
+            name: NAME.to_owned(),
+            id_number: ID_NUMBER.to_owned(),
+            phone: PHONE.to_owned(),
+            ..VerifyBankCardRequest::default()
+        };
+        let ask = reading
+            .verification(request.clone())
+            .map_err(|_| "the question of the benchmark is malformed")?;
+        let digests = Digests::new(b"a key");
+        let tag = digests.question(&ask.question, Scope::All, None);
+        let cache = LocalCache::new(1 << 20);
+        let now = Timestamp::now();
+        let stored = Stored {
+            answer: Arc::new(Answer {
+                finding: Finding::verified(ResultCode::Match),
+                charge: Charge::Charged,
+                provider_code: VendorToken::trusted("0"),
+                provider_message: ProviderMessage::None,
+                provider_request_id: VendorToken::trusted("0f8fad5b-d9cb-469f-a165-70867728950e"),
+                answered_at: now,
+            }),
+            provider: ProviderName::new("tencent").ok_or("no name")?,
+            fresh_until: now + std::time::Duration::from_secs(86_400),
+            stale_until: now + std::time::Duration::from_secs(86_400),
+        };
+        cache
+            .put(tag, stored)
+            .now_or_never()
+            .ok_or("the cache waits")?;
+        Ok(Self {
+            reading,
+            request,
+            question: ask.question,
+            digests,
+            tag,
+            cache,
+            reply: HttpReply {
+                status: 200,
+                body: Zeroizing::new(BODY.as_bytes().to_vec()),
+                content_type: None,
+                retry_after: None,
+                clock_skew_seconds: None,
+            },
+        })
+    }
+
+    fn parts(&self) -> [Part<'_>; 5] {
+        let parse = || keep(self.reading.verification(self.request.clone()));
+        let key = || keep(self.digests.question(&self.question, Scope::All, None));
+        let lookup = || keep(self.cache.get(&self.tag).now_or_never());
+        let decode = || {
+            let now = Timestamp::UNIX_EPOCH;
+            keep(tencent::client::read_reply(
+                &self.reply,
+                &self.question,
+                now,
+            ));
+        };
+        [
+            ("parse", Box::new(parse)),
+            ("key", Box::new(key)),
+            ("lookup", Box::new(lookup)),
+            ("sign", Box::new(|| keep(sign()))),
+            ("decode", Box::new(decode)),
+        ]
+    }
+}
+
+/// Has it made, whatever the compiler thinks of its use.
+fn keep<T>(value: T) {
+    let _kept = black_box(value);
+}
+
+fn sign() -> String {
+    tencent::sign::Tc3 {
+        secret_id: "AKIDEMULATOR",
+        secret_key: "emulator-tencent-secret",
+        service: "faceid",
+        host: "faceid.intl.tencentcloudapi.com",
+        content_type: "application/json",
+        at: black_box(Timestamp::UNIX_EPOCH),
+    }
+    .authorization(black_box(BODY.as_bytes()))
+}
+
+/// Median nanoseconds of one call.
+fn median_ns(call: &dyn Fn(), rounds: u32) -> f64 {
+    let mut samples = [0.0; REPEATS];
+    for sample in &mut samples {
+        let begun = Instant::now();
+        for _ in 0..rounds {
+            call();
+        }
+        *sample = begun.elapsed().as_nanos() as f64 / f64::from(rounds);
+    }
+    samples.sort_by(f64::total_cmp);
+    samples[REPEATS / 2]
+}
+
+fn main() -> Result<(), Box<dyn Error>> {
+    let bench = Bench::new()?;
+    let parts = bench.parts();
+    let arguments: Vec<String> = env::args().skip(1).collect();
+    if let [name, rounds] = &arguments[..] {
+        let part = parts.iter().find(|(known, _)| known == name);
+        let (_, call) = part.ok_or("no such part")?;
+        (0..rounds.parse::<u32>()?).for_each(|_| call());
+        return Ok(());
+    }
+    let taken: Map<String, Value> = parts
+        .iter()
+        .map(|(name, call)| ((*name).to_owned(), median_ns(call, 50_000).into()))
+        .collect();
+    println!("{}", Value::Object(taken));
+    Ok(())
+}
