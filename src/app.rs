@@ -150,7 +150,14 @@ pub fn serve(loaded: LoadedConfig, origin: Origin) -> Result<u8, StartError> {
     let _entered = outside.enter();
     let signals = stop_signals()?;
     let vendors = runtime::vendors()?;
-    let outcome = run(loaded, origin, sockets, signals, [&outside, &vendors], started)?;
+    let outcome = run(
+        loaded,
+        origin,
+        sockets,
+        signals,
+        [&outside, &vendors],
+        started,
+    )?;
     vendors.shutdown_timeout(LAST_MOMENTS);
     outside.shutdown_timeout(LAST_MOMENTS);
     Ok(outcome.exit_code())
