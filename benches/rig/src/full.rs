@@ -73,13 +73,10 @@ impl Full {
         let build = Build {
             version: "benchmark",
             bin_data_version: "",
+            currencies: Vec::new(),
             providers: service.lanes().map(|lane| lane.name().clone()).collect(),
         };
-        let observed = Observed {
-            cache_entries: Box::new(|| 0),
-            cache_weight_bytes: Box::new(|| 0),
-        };
-        metrics::install(build, observed)?;
+        metrics::install(build, Observed::default())?;
         Ok(Self {
             config: loaded.config,
             service,
