@@ -125,7 +125,8 @@ class ControlPlane:
                    "--advertise-address=127.0.0.1", f"--secure-port={port}", f"--cert-dir={self.folder}/certificates",
                    "--service-account-issuer=https://kubernetes.default.svc", f"--service-account-key-file={key}",
                    f"--service-account-signing-key-file={key}", "--service-cluster-ip-range=10.0.0.0/24",
-                   "--authorization-mode=RBAC", f"--token-auth-file={self.folder}/tokens.csv", "--kubelet-preferred-address-types=InternalIP")
+                   "--authorization-mode=RBAC", f"--token-auth-file={self.folder}/tokens.csv",
+                   "--kubelet-preferred-address-types=InternalIP")
         authority = self.folder / "certificates/apiserver.crt"
         self.wait_for(authority.exists, "the API server's certificate")
         self.kubeconfig.write_text(json.dumps({

@@ -101,7 +101,7 @@ class Release:
                    "uid": owner["metadata"]["uid"]}] if owner else []
         PLANE.api.create(f"/api/v1/namespaces/{self.namespace}/secrets", {
             "apiVersion": "v1", "kind": "Secret", "metadata": {"name": name, "ownerReferences": owners},
-            "data": {key: base64.b64encode(value if isinstance(value, bytes) else value.encode()).decode() for key, value in content.items()}})
+            "stringData": content})
 
 
 def certificate(names):
@@ -111,7 +111,8 @@ def certificate(names):
             "[req]\nprompt = no\ndistinguished_name = who\nx509_extensions = what\n[who]\nCN = test\n[what]\n"
             f"basicConstraints = CA:FALSE\nsubjectAltName = {','.join(f'DNS:{name}' for name in names)}\n", encoding="utf-8")
         subprocess.run(["openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes", "-days", "30",
-                        "-config", f"{folder}/settings", "-keyout", f"{folder}/key", "-out", f"{folder}/crt"], check=True, capture_output=True)
+                        "-config", f"{folder}/settings", "-keyout", f"{folder}/key", "-out", f"{folder}/crt"],
+                       check=True, capture_output=True)
         key, found = (pathlib.Path(folder, name).read_text(encoding="utf-8") for name in ("key", "crt"))
     return {"tls.crt": found, "tls.key": key, "ca.crt": found}
 
@@ -146,8 +147,8 @@ class Cluster(unittest.TestCase):
 
     def check_sandbox(self, pod, container):
         """The pod was run as it says, and what it says is what the chart promises."""
-        self.assertEqual(container.report, {"root_written": False, "mounts_written":
-                                            [mount["mountPath"] for mount in container.spec.get("volumeMounts", []) if not mount.get("readOnly")]})
+        open_mounts = [mount["mountPath"] for mount in container.spec.get("volumeMounts", []) if not mount.get("readOnly")]
+        self.assertEqual(container.report, {"root_written": False, "mounts_written": open_mounts})
         rights = container.rights()
         self.assertEqual(rights["Uid"], ["65532"] * 4)
         self.assertEqual(rights["Gid"], ["65532"] * 4)
@@ -163,7 +164,8 @@ class Cluster(unittest.TestCase):
 
     def check_hook(self, release, done):
         self.assertIn("Phase:          Succeeded", done.stdout)
-        pods = [entry for entry in NODE.ended if entry[0]["metadata"]["namespace"] == release.namespace and entry[0]["spec"]["restartPolicy"] == "Never"]
+        pods = [entry for entry in NODE.ended if entry[0]["metadata"]["namespace"] == release.namespace
+                and entry[0]["spec"]["restartPolicy"] == "Never"]
         self.assertTrue(pods)
         for _, running, codes in pods:
             self.assertEqual(codes, [0] * len(running))
@@ -300,7 +302,8 @@ class Cluster(unittest.TestCase):
 
     def life_of_everything(self):
         """Every switch of the chart at once."""
-        for path, kind, more in (("scheduling.k8s.io/v1/priorityclasses", "PriorityClass", {"value": 1000, "metadata": {"name": "business-critical"}}),
+        for path, kind, more in (("scheduling.k8s.io/v1/priorityclasses", "PriorityClass",
+                                  {"value": 1000, "metadata": {"name": "business-critical"}}),
                                  ("node.k8s.io/v1/runtimeclasses", "RuntimeClass", {"handler": "runsc", "metadata": {"name": "gvisor"}})):
             PLANE.api.create(f"/apis/{path}", {"apiVersion": path.rsplit("/", 1)[0], "kind": kind, **more})
 

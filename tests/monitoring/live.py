@@ -24,7 +24,9 @@ START_LIMIT_S = 60
 PERSON = {"name": "张三", "id_number": "11010519491231002X", "phone": "13800138000"}
 CONFIGURATION = """
 mode = "production"
-server = {{ listen = "127.0.0.1:{grpc}", admin_listen = "127.0.0.1:{admin}", tls = {{ cert_file = "{folder}/tls.crt", key_file = "{folder}/tls.key" }} }}
+server.listen = "127.0.0.1:{grpc}"
+server.admin_listen = "127.0.0.1:{admin}"
+server.tls = {{ cert_file = "{folder}/tls.crt", key_file = "{folder}/tls.key" }}
 auth = {{ mode = "token" }}
 routes = {{ verify = ["tencent", "alibaba", "ace"], card_info = ["bin", "tencent"] }}
 breaker = {{ min_calls = 4, window_s = 5, open_s = {open_s} }}
