@@ -54,10 +54,13 @@ use crate::{
         ledger::Ledger, limiter::Limiter, routing::Policy,
     },
     signals::{StopSignal, hangups, stop_signals},
+    telemetry::otlp,
 };
 
 /// Vendors, logs, runtimes and the admin port.
 const DESCRIPTORS_FOR_THE_REST: u64 = 1024;
+/// A collector that is slow does not keep the process from ending for longer.
+const LAST_TELEMETRY: Duration = Duration::from_secs(2);
 /// What is left to tidy up gets this long.
 const LAST_MOMENTS: Duration = Duration::from_millis(500);
 
@@ -205,7 +208,8 @@ fn run(
     let service = service(config, &origin.env, vendors.handle())?;
     let (grpc, admin) = (sockets.grpc.local_addr()?, sockets.admin.local_addr()?);
     let callers = protection::callers(config);
-    let metrics = Exposition::install(&service, &callers)?;
+    let otlp = otlp::start(&origin.env, outside.handle());
+    let metrics = Arc::new(Exposition::install(&service, &callers, otlp)?);
     let health = HealthSwitch::new();
     let hot = Api::new(service.clone(), config.luhn, config.server.max_deadline)
         .into_server(config.server.max_message_bytes, Arc::clone(&callers));
@@ -245,7 +249,7 @@ fn run(
     };
     let admin_pages = Admin {
         status: Arc::new(status),
-        metrics: Some(Arc::new(metrics)),
+        metrics: Some(metrics.clone()),
         health: health.clone(),
         grpc_health: HealthService::router(health),
         controls: Some(Arc::new(controls)),
@@ -269,6 +273,9 @@ fn run(
     stop.cancel();
     // its own grace ends it; what remains goes with the runtime
     let _ = outside.block_on(pages);
+    if outcome == Outcome::Drained {
+        metrics.send_the_rest(LAST_TELEMETRY);
+    }
     Ok(outcome)
 }
 

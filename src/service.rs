@@ -50,6 +50,7 @@ use crate::{
     config::{CacheSettings, IdempotencySettings, Share, TtlSettings},
     domain::{Field, InvalidInput, Operation, ProviderName, Question, Reason, Source, Violation},
     telemetry::events::{self, CacheOutcome, FlightScope, Tier},
+    telemetry::trace::Span,
 };
 
 /// What the service is made of.
@@ -291,7 +292,8 @@ impl Service {
                 (flight, true)
             }
         };
-        let outcome = tokio::time::timeout_at(ask.deadline, flight.outcome())
+        let outcome = flight
+            .outcome_by(ask.deadline, leads)
             .await
             .map_err(|_| Denial::deadline(Stage::Waiting))?
             .unwrap_or_else(|| Err(Arc::new(Denial::because(Reason::Internal))));
@@ -318,7 +320,8 @@ impl Service {
         let inner = Arc::clone(&self.inner);
         let flight = Arc::clone(flight);
         let (ask, candidates) = (ask.clone(), candidates.to_vec());
-        let leader = async move { inner.lead(tag, flight, ask, candidates).await };
+        let span = flight.begin_span();
+        let leader = async move { span.within(inner.lead(tag, flight, ask, candidates)).await };
         self.inner.leaders.spawn_on(leader, &self.inner.outside);
     }
 }
@@ -395,6 +398,10 @@ impl Inner {
             Err(Arc::new(denial))
         });
         self.remember(&tag, &outcome).await;
+        events::flight_ended(match &outcome {
+            Ok(conclusion) => conclusion.answer.finding.result_name(),
+            Err(denial) => denial.reason_name(),
+        });
         self.flights.land(&tag, &flight, outcome);
     }
 
@@ -416,9 +423,10 @@ impl Inner {
             guard: self.digests.guard_card(card),
             ledger: self.digests.ledger_card(card),
         };
-        let travelled = Journey::new(&self.policy, &self.safeguards, ask, flight, card)
-            .travel(candidates)
-            .await;
+        let journey = Journey::new(&self.policy, &self.safeguards, ask, flight, card);
+        let span = Span::part("route");
+        let travelled = span.within(journey.travel(candidates)).await;
+        drop(span);
         match travelled.result {
             Ok((answer, provider, source)) => Ok(Arc::new(Conclusion {
                 answer,

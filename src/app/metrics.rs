@@ -1,6 +1,6 @@
 //! What `/metrics` shows.
 
-use std::{collections::BTreeSet, sync::Arc};
+use std::{collections::BTreeSet, sync::Arc, time::Duration};
 
 use super::{DATA_VERSION, StartError};
 use crate::{
@@ -8,7 +8,10 @@ use crate::{
     domain::{Operation, ProviderName},
     grpc::auth::Callers,
     service::{Service, ask::Caller},
-    telemetry::metrics::{self, BudgetScope, Identity, Metrics, Observed},
+    telemetry::{
+        metrics::{self, BudgetScope, Identity, Metrics, Observed},
+        otlp::Otlp,
+    },
 };
 
 /// The metrics of the process, as the admin port wants them.
@@ -19,16 +22,25 @@ impl Exposition {
     ///
     /// # Errors
     /// When the exporter cannot be made.
-    pub fn install(service: &Service, callers: &Arc<Callers>) -> Result<Self, StartError> {
+    pub fn install(
+        service: &Service,
+        callers: &Arc<Callers>,
+        otlp: Otlp,
+    ) -> Result<Self, StartError> {
         let identity = Identity {
             version: env!("CARGO_PKG_VERSION"),
             bin_data_version: DATA_VERSION,
             providers: service.lanes().map(|lane| lane.name().clone()).collect(),
             currencies: currencies(service),
         };
-        metrics::install(identity, observed(service, callers))
+        metrics::install(identity, observed(service, callers), Some(otlp))
             .map(Self)
             .map_err(|_| StartError::Metrics)
+    }
+
+    /// See [`Metrics::send_the_rest`].
+    pub fn send_the_rest(&self, patience: Duration) {
+        self.0.send_the_rest(patience);
     }
 }
 

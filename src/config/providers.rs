@@ -251,6 +251,12 @@ impl Endpoint {
         self.0.host_str().unwrap_or_default()
     }
 
+    /// The port, for the `server.port` of spans.
+    #[must_use]
+    pub fn port(&self) -> u16 {
+        self.0.port_or_known_default().unwrap_or_default()
+    }
+
     /// Host and port as they stand in a `Host` header: no port where it is the scheme's own.
     #[must_use]
     pub fn authority(&self) -> String {

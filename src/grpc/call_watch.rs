@@ -5,7 +5,10 @@ use std::time::Instant;
 use http::Response;
 use tonic::{Code, body::Body};
 
-use crate::telemetry::events::{self, RpcMethod};
+use crate::{
+    telemetry::events::{self, GRPC_CODES, RpcMethod},
+    telemetry::trace::Span,
+};
 
 /// The header, or trailer, that carries the code.
 const GRPC_STATUS: &str = "grpc-status";
@@ -16,16 +19,23 @@ pub(super) struct CallWatch {
     method: Option<RpcMethod>,
     begun: Instant,
     code: Code,
+    span: Span,
 }
 
 impl CallWatch {
-    /// Begins to watch; a call without a method is not told about.
-    pub(super) fn begin(method: Option<RpcMethod>) -> Self {
+    /// Begins to watch; a call without a method is not told about, but by its span.
+    pub(super) fn begin(method: Option<RpcMethod>, span: Span) -> Self {
         Self {
             method,
             begun: Instant::now(),
             code: Code::Cancelled,
+            span,
         }
+    }
+
+    /// The span of the call.
+    pub(super) const fn span(&self) -> &Span {
+        &self.span
     }
 
     /// The call has this answer. Its code stands in the headers unless there is a message, and
@@ -43,6 +53,11 @@ impl Drop for CallWatch {
         if let Some(method) = self.method {
             let code = usize::try_from(i32::from(self.code)).unwrap_or(usize::MAX);
             events::call_ended(method, code, self.begun.elapsed());
+        }
+        if self.span.is_recorded() {
+            let code = usize::try_from(i32::from(self.code)).unwrap_or(usize::MAX);
+            self.span
+                .rpc_ended(GRPC_CODES.get(code).copied().unwrap_or_default());
         }
     }
 }

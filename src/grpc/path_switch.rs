@@ -30,7 +30,9 @@ use super::{
     limits::Permit,
     unsent::{AnswerBody, Unsent},
 };
-use crate::{domain::Reason, grpc::limits::Gate, telemetry::events::RpcMethod};
+use crate::{
+    domain::Reason, grpc::limits::Gate, telemetry::events::RpcMethod, telemetry::trace::Span,
+};
 
 /// The paths that bypass the router.
 pub const HOT_PREFIX: &str = "/bankcard.v1.BankCardService/";
@@ -168,11 +170,19 @@ impl<S: GrpcService> Calls<S> {
                 return Ok(refusal.map(|body| Answer::counted(body, shared)));
             }
             let open = OpenCall::count(&shared);
-            let watch = CallWatch::begin(method);
+            // health and reflection are asked every few seconds and tell no story
+            let span = match handler {
+                Handler::Hot(_) => Span::server(method, request.headers()),
+                Handler::Rest(_) => Span::none(),
+            };
+            let watch = CallWatch::begin(method, span);
             let is_hot = matches!(handler, Handler::Hot(_));
             let response = match handler {
                 Handler::Hot(hot) => match shared.in_flight.enter() {
-                    Some(permit) => answer(&shared, Some(permit), hot, request).await,
+                    Some(permit) => {
+                        let answer = answer(&shared, Some(permit), hot, request);
+                        watch.span().within(answer).await
+                    }
                     None => (shared.answers.refused)(Reason::Overloaded),
                 },
                 // health and reflection are not counted: a busy process must not be restarted

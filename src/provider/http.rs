@@ -28,6 +28,7 @@ use crate::{
     config::providers::{Endpoint, VendorSettings},
     domain::{Operation, ProviderName},
     telemetry::events::{self, VendorCall},
+    telemetry::trace::Span,
 };
 
 /// Longer replies, after decompression, are cut off and count as unusable.
@@ -43,6 +44,7 @@ pub struct HttpClient {
     /// Scheme, host and port, read once.
     base: Url,
     host: String,
+    port: u16,
     connect_timeout: Duration,
 }
 
@@ -168,6 +170,7 @@ impl HttpClient {
             client,
             base: endpoint.url().clone(),
             host: endpoint.host().to_owned(),
+            port: endpoint.port(),
             connect_timeout: settings.connect_timeout,
         })
     }
@@ -185,12 +188,20 @@ impl HttpClient {
         timeout: Duration,
     ) -> Result<HttpReply, ProviderError> {
         let started = Instant::now();
+        // the trace goes no further: the vendor is somebody else's
+        let span = Span::http_client(call.url_template, &self.host, self.port);
         let outcome = match self.request(&mut call) {
-            Ok((request, departure)) => self.exchange(request, departure, timeout).await,
+            Ok((request, departure)) => {
+                let exchange = self.exchange(request, departure, timeout);
+                span.within(exchange).await
+            }
             Err(error) => Err(error),
         };
+        match &outcome {
+            Ok(reply) => span.http_status(reply.status),
+            Err(error) => span.fail(error.kind.as_str()),
+        }
         let reply = outcome.as_ref().ok();
-        // the one place where every vendor call passes: its span belongs here too
         events::vendor_call(&VendorCall {
             provider: &self.provider,
             operation: call.operation,

@@ -20,7 +20,8 @@ use async_trait::async_trait;
 use jiff::Timestamp;
 use parking_lot::RwLock;
 use tonic::{
-    Code, Response, Status,
+    Code, Request, Response, Status,
+    metadata::{MetadataMap, MetadataValue},
     transport::{Certificate, Channel, ClientTlsConfig, Endpoint},
 };
 
@@ -41,6 +42,7 @@ use crate::{
         verify_bank_card_response,
     },
     telemetry::events::{self, VendorCall},
+    telemetry::trace::{self, Span, keys},
 };
 
 /// No answer of a provider is longer.
@@ -55,6 +57,7 @@ const PING_TIMEOUT: Duration = Duration::from_secs(5);
 pub struct Remote {
     name: ProviderName,
     host: String,
+    port: u16,
     channel: Channel,
     connect_timeout: Duration,
     identity_type_codes: BTreeMap<IdentityType, String>,
@@ -75,6 +78,7 @@ impl Remote {
     ) -> Result<Self, SetupError> {
         Ok(Self {
             host: settings.endpoint.host().to_owned(),
+            port: settings.endpoint.port(),
             channel: endpoint(settings, vendor)?.connect_lazy(),
             connect_timeout: vendor.connect_timeout,
             identity_type_codes: vendor.identity_types.clone(),
@@ -163,16 +167,41 @@ impl Remote {
         }
     }
 
-    fn note(&self, operation: Operation, method: &'static str, started: Instant, replied: bool) {
+    /// Makes one call, in a span of its own which the server is told of.
+    async fn told<T, A, F>(
+        &self,
+        operation: Operation,
+        method: &'static str,
+        timeout: Duration,
+        message: T,
+        begin: impl FnOnce(ProviderServiceClient<GatedChannel>, Request<T>) -> F,
+    ) -> Result<A, ProviderError>
+    where
+        F: Future<Output = Result<Response<A>, Status>> + Send,
+    {
+        let span = Span::grpc_client(method.trim_start_matches('/'), &self.host, self.port);
+        let mut request = timed(message, timeout);
+        if let Some(context) = span.context() {
+            hand_on(&context, request.metadata_mut());
+        }
+        let (client, gate) = self.client();
+        let started = Instant::now();
+        let call = begin(client, request);
+        let reply = span.within(self.run(&gate, timeout, call)).await;
+        match &reply {
+            Ok(_) => span.set(keys::RPC_STATUS_CODE, "OK"),
+            Err(error) => span.fail(error.kind.as_str()),
+        }
         events::vendor_call(&VendorCall {
             provider: &self.name,
             operation: Some(operation),
             url_template: method,
             server_address: &self.host,
-            status: replied.then_some(200),
+            status: reply.is_ok().then_some(200),
             latency: started.elapsed(),
             clock_skew_seconds: None,
         });
+        reply
     }
 }
 
@@ -196,17 +225,16 @@ impl Provider for Remote {
         let operation = question.factors().into();
         let kind = question.identity().map(Identity::kind);
         self.check(operation, kind, context).await?;
-        let request = timed(self.verification_request(question), context.timeout);
-        let (mut client, gate) = self.client();
-        let started = Instant::now();
-        let call = client.verify_bank_card(request);
-        let reply = self.run(&gate, context.timeout, call).await;
-        self.note(
-            operation,
-            "/bankcard.provider.v1.ProviderService/VerifyBankCard",
-            started,
-            reply.is_ok(),
-        );
+        let message = self.verification_request(question);
+        let reply = self
+            .told(
+                operation,
+                "/bankcard.provider.v1.ProviderService/VerifyBankCard",
+                context.timeout,
+                message,
+                |mut client, request| async move { client.verify_bank_card(request).await },
+            )
+            .await;
         let question = Question::Verify(question.clone());
         match reply?.outcome {
             Some(verify_bank_card_response::Outcome::Answer(said)) => {
@@ -231,16 +259,15 @@ impl Provider for Remote {
         let message = QueryCardInfoRequest {
             bank_card: card.expose().to_owned(),
         };
-        let (mut client, gate) = self.client();
-        let started = Instant::now();
-        let call = client.query_card_info(timed(message, context.timeout));
-        let reply = self.run(&gate, context.timeout, call).await;
-        self.note(
-            Operation::CardInfo,
-            "/bankcard.provider.v1.ProviderService/QueryCardInfo",
-            started,
-            reply.is_ok(),
-        );
+        let reply = self
+            .told(
+                Operation::CardInfo,
+                "/bankcard.provider.v1.ProviderService/QueryCardInfo",
+                context.timeout,
+                message,
+                |mut client, request| async move { client.query_card_info(request).await },
+            )
+            .await;
         let question = Question::CardInfo(question.clone());
         match reply?.outcome {
             Some(query_card_info_response::Outcome::Answer(said)) => {
@@ -297,6 +324,20 @@ fn endpoint(settings: &GrpcSettings, vendor: &VendorSettings) -> Result<Endpoint
         HttpClientError::Tls
     };
     Ok(endpoint.tls_config(tls).map_err(|_| problem)?)
+}
+
+/// The trace goes on at the operator's own server.
+fn hand_on(context: &trace::Context, metadata: &mut MetadataMap) {
+    let parent = context.traceparent();
+    let told = [
+        ("traceparent", Some(parent.as_str())),
+        ("tracestate", context.tracestate()),
+    ];
+    for (name, value) in told {
+        if let Some(Ok(value)) = value.map(MetadataValue::try_from) {
+            metadata.insert(name, value);
+        }
+    }
 }
 
 /// A request that tells the server how long it is waited for.

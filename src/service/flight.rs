@@ -4,16 +4,23 @@
 use std::{
     collections::HashMap,
     sync::{
-        Arc,
+        Arc, OnceLock,
         atomic::{AtomicBool, Ordering},
     },
 };
 
 use parking_lot::Mutex;
-use tokio::{sync::watch, time::Instant};
+use tokio::{
+    sync::watch,
+    time::{Instant, error::Elapsed, timeout_at},
+};
 
 use super::{Conclusion, Remembered, denial::Denial, idempotency::Token};
-use crate::{cache::QuestionTag, domain::ProviderName};
+use crate::{
+    cache::QuestionTag,
+    domain::ProviderName,
+    telemetry::trace::{self, Span, keys},
+};
 
 /// Locks to spread the questions over.
 const SHARDS: usize = 64;
@@ -28,6 +35,8 @@ pub struct Flight {
     outcome: watch::Sender<Option<Outcome>>,
     deadline: Mutex<Instant>,
     sent: AtomicBool,
+    /// The span of the call, for those who join.
+    span: OnceLock<trace::Context>,
     /// Request ids that are to be answered as this call is, whoever still waits for it.
     tokens: Mutex<Vec<Token<Remembered>>>,
 }
@@ -51,6 +60,36 @@ impl Flight {
     /// Whether a request may have left.
     pub fn was_sent(&self) -> bool {
         self.sent.load(Ordering::SeqCst)
+    }
+
+    /// The span that the call runs in.
+    pub fn begin_span(&self) -> Span {
+        let span = Span::part("flight");
+        span.set(keys::ROLE, "leader");
+        if let Some(context) = span.context() {
+            // nobody else begins it
+            let _ = self.span.set(context);
+        }
+        span
+    }
+
+    /// Waits for the outcome, until a time. Who joined somebody else's call waits in a span that
+    /// points to that call's.
+    pub async fn outcome_by(
+        &self,
+        deadline: Instant,
+        leads: bool,
+    ) -> Result<Option<Outcome>, Elapsed> {
+        if leads {
+            return timeout_at(deadline, self.outcome()).await;
+        }
+        let span = Span::part("flight");
+        let outcome = span.within(timeout_at(deadline, self.outcome())).await;
+        span.set(keys::ROLE, "follower");
+        if let Some(leader) = self.span.get() {
+            span.link(leader);
+        }
+        outcome
     }
 
     /// Waits for the outcome.
@@ -105,6 +144,7 @@ impl Flights {
             outcome: watch::Sender::new(None),
             deadline: Mutex::new(deadline),
             sent: AtomicBool::new(false),
+            span: OnceLock::new(),
             tokens: Mutex::new(token.take().into_iter().collect()),
         });
         shard.insert(tag, Arc::clone(&flight));

@@ -25,6 +25,7 @@ use crate::{
     },
     provider::{CallContext, ProviderError, ProviderErrorKind},
     telemetry::events,
+    telemetry::trace::{Span, keys},
 };
 
 /// When to ask again where nothing better is known.
@@ -114,6 +115,7 @@ impl<'a> Journey<'a> {
         let mut next = Next::GoOn;
         for lane in candidates {
             if lane.in_maintenance() {
+                events::passed_over(lane.name(), "MAINTENANCE");
                 self.passed_over.push((lane.name().clone(), "MAINTENANCE"));
                 continue;
             }
@@ -190,6 +192,7 @@ impl<'a> Journey<'a> {
     }
 
     fn passed(&mut self, lane: &Lane, outcome: AttemptOutcome) {
+        events::passed_over(lane.name(), outcome.as_str());
         self.attempts.push(Attempt {
             provider: lane.name().clone(),
             outcome,
@@ -204,7 +207,14 @@ impl<'a> Journey<'a> {
             self.stopped = Some(Stopped::OutOfTime);
             return Next::Stop;
         }
-        self.attempt(lane, permit).await
+        let span = Span::part("attempt");
+        if span.is_recorded() {
+            span.set(keys::PROVIDER, lane.name().as_str().to_owned());
+            span.set(keys::OPERATION, self.operation().as_str());
+            let number = self.attempts.len() + 1;
+            span.set(keys::ATTEMPT, i64::try_from(number).unwrap_or(i64::MAX));
+        }
+        span.within(self.attempt(lane, permit)).await
     }
 
     async fn attempt(&mut self, lane: &Arc<Lane>, permit: Permit) -> Next {

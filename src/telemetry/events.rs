@@ -5,9 +5,12 @@ use std::{
     time::Duration,
 };
 
-use super::metrics;
+use super::{
+    metrics,
+    trace::{self, keys},
+};
 use crate::domain::{
-    Attempt, Charge, Finding, Operation, ProviderName, Source, reason::vocabulary,
+    Attempt, AttemptOutcome, Charge, Finding, Operation, ProviderName, Source, reason::vocabulary,
 };
 
 vocabulary! {
@@ -207,7 +210,31 @@ pub fn provider_code_conflict_first_seen(
 /// A call to a provider was made and is over. Why it failed, if it did, is logged where the error
 /// is weighed.
 pub fn attempt_ended(operation: Operation, attempt: &Attempt) {
+    trace::note(|span| {
+        span.set(keys::OUTCOME, attempt.outcome.as_str());
+        span.set(keys::CHARGE, attempt.charge.as_str());
+        if attempt.outcome != AttemptOutcome::Answered {
+            span.fail(attempt.error_reason);
+        }
+    });
     metrics::with(|count| count.attempt(operation, attempt));
+}
+
+/// A provider was not asked, and why.
+pub fn passed_over(provider: &ProviderName, reason: &'static str) {
+    trace::note(|span| {
+        let told = [
+            (keys::PROVIDER, provider.as_str().to_owned()),
+            (keys::REASON, reason.to_owned()),
+        ];
+        span.event("provider passed over", told);
+    });
+}
+
+/// A question was asked on behalf of everybody who waits for it; `outcome` is what the answer says,
+/// or why there is none.
+pub fn flight_ended(outcome: &'static str) {
+    trace::note(|span| span.set(keys::RESULT, outcome));
 }
 
 /// A vendor has seen the very same signed request before.
@@ -276,6 +303,13 @@ pub fn answered(
             "answered"
         );
     }
+    trace::note(|span| {
+        span.set(keys::OPERATION, operation.as_str());
+        span.set(keys::PROVIDER, provider.as_str().to_owned());
+        span.set(keys::RESULT, finding.result_name());
+        span.set(keys::SOURCE, source.as_str());
+        span.set(keys::CHARGE, charge.as_str());
+    });
     metrics::with(|count| count.result(operation, provider, finding));
 }
 
@@ -284,6 +318,7 @@ pub fn denied(method: &'static str, reason: &'static str, latency: Duration) {
     if LOG_PROBLEMS.load(Relaxed) {
         tracing::info!(method, reason, latency_ms = millis(latency), "no answer");
     }
+    trace::note(|span| span.blame(reason));
 }
 
 /// A connection ended before anything could be asked over it. Anybody can make that happen as often

@@ -18,8 +18,10 @@ use tracing_subscriber::{
     registry::LookupSpan,
 };
 
+use super::trace;
+
 /// Names that a line has by itself; a field that is called so gets an underscore.
-const OWN_KEYS: [&str; 4] = ["time", "level", "target", "message"];
+const OWN_KEYS: [&str; 6] = ["time", "level", "target", "message", "trace_id", "span_id"];
 
 /// RFC 3339, UTC, to the millisecond.
 #[derive(Debug, Clone, Copy, Default)]
@@ -31,7 +33,8 @@ impl FormatTime for UtcMillis {
     }
 }
 
-/// One JSON object a line: `time`, `level`, `target`, `message`, then the fields.
+/// One JSON object a line: `time`, `level`, `target`, `message`, then the fields, then the ids of
+/// the trace that it belongs to.
 #[derive(Debug, Clone, Copy, Default)]
 pub struct JsonLine;
 
@@ -62,7 +65,43 @@ where
             write_string(&mut writer, message)?;
         }
         writer.write_str(&fields.others)?;
+        if let Some((trace_id, span_id)) = trace::ids() {
+            write!(writer, ",\"trace_id\":\"{trace_id}\"")?;
+            if let Some(span_id) = span_id {
+                write!(writer, ",\"span_id\":\"{span_id}\"")?;
+            }
+        }
         writer.write_str("}\n")
+    }
+}
+
+/// A line for people, with the ids of its trace at the end.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct WithIds<F>(pub F);
+
+impl<S, N, F> FormatEvent<S, N> for WithIds<F>
+where
+    S: Subscriber + for<'a> LookupSpan<'a>,
+    N: for<'a> FormatFields<'a> + 'static,
+    F: FormatEvent<S, N>,
+{
+    fn format_event(
+        &self,
+        context: &FmtContext<'_, S, N>,
+        mut writer: Writer<'_>,
+        event: &Event<'_>,
+    ) -> fmt::Result {
+        let Some((trace_id, span_id)) = trace::ids() else {
+            return self.0.format_event(context, writer, event);
+        };
+        let mut line = String::new();
+        self.0
+            .format_event(context, Writer::new(&mut line), event)?;
+        write!(writer, "{} trace_id={trace_id}", line.trim_end())?;
+        if let Some(span_id) = span_id {
+            write!(writer, " span_id={span_id}")?;
+        }
+        writer.write_char('\n')
     }
 }
 

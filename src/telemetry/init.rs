@@ -6,7 +6,7 @@ use tracing::{Subscriber, dispatcher::SetGlobalDefaultError};
 use tracing_subscriber::{
     Layer, Registry,
     filter::Targets,
-    fmt::{self, MakeWriter},
+    fmt::{self, MakeWriter, format},
     layer::SubscriberExt,
     registry::LookupSpan,
     reload,
@@ -14,7 +14,7 @@ use tracing_subscriber::{
 
 use super::{
     filter::{self, Raised},
-    format::{JsonLine, UtcMillis},
+    format::{JsonLine, UtcMillis, WithIds},
     panics,
     redaction::Redacting,
 };
@@ -122,7 +122,9 @@ where
     let lines = if look.json {
         lines.event_format(JsonLine).boxed()
     } else {
-        lines.with_timer(UtcMillis).boxed()
+        let people = format::format().with_timer(UtcMillis);
+        let people = people.with_ansi(look.colour);
+        lines.event_format(WithIds(people)).boxed()
     };
     let subscriber = Registry::default().with(filter).with(lines);
     (subscriber, LevelHandle { reload, raised })

@@ -41,8 +41,11 @@ use self::{
     labels::{Labels, status_index},
     table::Row,
 };
-use super::events::{
-    CacheOutcome, CertificateFile, FlightScope, GUARD_REFUSALS, ReloadOutcome, RpcMethod, Tier,
+use super::{
+    events::{
+        CacheOutcome, CertificateFile, FlightScope, GUARD_REFUSALS, ReloadOutcome, RpcMethod, Tier,
+    },
+    otlp::{self, Otlp},
 };
 use crate::domain::{Attempt, AttemptOutcome, Finding, Operation, ProviderName, ResultCode};
 
@@ -71,7 +74,7 @@ pub struct Metrics {
     instruments: Instruments,
     registry: Registry,
     /// Keeps the instruments connected.
-    _provider: SdkMeterProvider,
+    provider: SdkMeterProvider,
 }
 
 impl fmt::Debug for Metrics {
@@ -85,15 +88,20 @@ impl fmt::Debug for Metrics {
 #[error("the metrics cannot be set up")]
 pub struct InstallError;
 
-/// Begins to count. Once in a process: a second call changes nothing and returns the first's.
+/// Begins to count, and to send over OTLP where that is given. Once in a process: a second call
+/// changes nothing and returns the first's.
 ///
 /// # Errors
 /// When the exporter cannot be made.
-pub fn install(identity: Identity, observed: Observed) -> Result<&'static Metrics, InstallError> {
+pub fn install(
+    identity: Identity,
+    observed: Observed,
+    otlp: Option<Otlp>,
+) -> Result<&'static Metrics, InstallError> {
     if let Some(metrics) = INSTALLED.get() {
         return Ok(metrics);
     }
-    let metrics = Metrics::new(identity, observed)?;
+    let metrics = Metrics::new(identity, observed, otlp)?;
     Ok(INSTALLED.get_or_init(|| metrics))
 }
 
@@ -105,7 +113,11 @@ pub(super) fn with(count: impl FnOnce(&Instruments)) {
 }
 
 impl Metrics {
-    fn new(identity: Identity, observed: Observed) -> Result<Self, InstallError> {
+    fn new(
+        identity: Identity,
+        observed: Observed,
+        otlp: Option<Otlp>,
+    ) -> Result<Self, InstallError> {
         let registry = Registry::new();
         let exporter = opentelemetry_prometheus::exporter()
             .with_registry(registry.clone())
@@ -116,8 +128,14 @@ impl Metrics {
             .map_err(|_| InstallError)?;
         let labels = Labels::new(&identity.providers);
         let limits = labels.limits();
-        let provider = SdkMeterProvider::builder()
-            .with_reader(exporter)
+        let mut builder = SdkMeterProvider::builder().with_reader(exporter);
+        if let Some(mut otlp) = otlp {
+            builder = builder.with_resource(otlp.resource());
+            if let Some(reader) = otlp.metrics_reader() {
+                builder = builder.with_reader(reader);
+            }
+        }
+        let provider = builder
             .with_view(move |instrument: &Instrument| {
                 let (_, limit) = limits.iter().find(|(name, _)| *name == instrument.name())?;
                 Stream::builder()
@@ -131,7 +149,7 @@ impl Metrics {
         Ok(Self {
             instruments: Instruments::new(&maker, labels, identity),
             registry,
-            _provider: provider,
+            provider,
         })
     }
 
@@ -141,6 +159,12 @@ impl Metrics {
         TextEncoder::new()
             .encode_to_string(&self.registry.gather())
             .unwrap_or_default()
+    }
+
+    /// Sends what is left of traces and metrics, for at most a while. Blocks, and must not be
+    /// called from a runtime's thread.
+    pub fn send_the_rest(&self, patience: Duration) {
+        otlp::shutdown(&self.provider, patience);
     }
 }
 

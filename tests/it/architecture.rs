@@ -51,6 +51,7 @@ const ROOMS: &[(&str, &[&str])] = &[
             "service",
             "signals",
             "telemetry::events",
+            "telemetry::trace",
         ],
     ),
     (
@@ -66,10 +67,20 @@ const ROOMS: &[(&str, &[&str])] = &[
     ),
     (
         "service",
-        &["cache", "config", "domain", "provider", "telemetry::events"],
+        &[
+            "cache",
+            "config",
+            "domain",
+            "provider",
+            "telemetry::events",
+            "telemetry::trace",
+        ],
     ),
     ("cache", &["config", "domain", "telemetry::events"]),
-    ("provider", &["config", "domain", "telemetry::events"]),
+    (
+        "provider",
+        &["config", "domain", "telemetry::events", "telemetry::trace"],
+    ),
     ("telemetry", &["config", "domain"]),
     ("telemetry::events", &["domain"]),
     ("config", &["domain"]),
@@ -94,6 +105,7 @@ const CRATES: &[(&str, &[&str])] = &[
     ("redis", &["cache/shared"]),
     ("opentelemetry", &["telemetry/"]),
     ("opentelemetry_sdk", &["telemetry/"]),
+    ("opentelemetry_otlp", &["telemetry/"]),
     ("opentelemetry_prometheus", &["telemetry/"]),
     ("prometheus", &["telemetry/"]),
     ("axum", &["admin", "admin/", "grpc/health"]),

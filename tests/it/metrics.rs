@@ -23,7 +23,7 @@ use self::text::Text;
 use super::net::fixture::{Answer, Raw, path};
 
 /// What is told, by hand from the public contract: name, type, labels.
-const TOLD: [(&str, &str, &[&str]); 22] = [
+const TOLD: [(&str, &str, &[&str]); 23] = [
     (
         "cardproof_breaker_state",
         "gauge",
@@ -47,6 +47,7 @@ const TOLD: [(&str, &str, &[&str]); 22] = [
     ("cardproof_flight_followers_total", "counter", &["scope"]),
     ("cardproof_guard_refusals_total", "counter", &["reason"]),
     ("cardproof_ledger_errors_total", "counter", &[]),
+    ("cardproof_otel_dropped_total", "counter", &["signal"]),
     ("cardproof_outcome_unknown_total", "counter", &["provider"]),
     (
         "cardproof_provider_calls_total",

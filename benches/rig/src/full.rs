@@ -76,7 +76,7 @@ impl Full {
             currencies: Vec::new(),
             providers: service.lanes().map(|lane| lane.name().clone()).collect(),
         };
-        metrics::install(build, Observed::default())?;
+        metrics::install(build, Observed::default(), None)?;
         Ok(Self {
             config: loaded.config,
             service,

@@ -5,7 +5,10 @@ use opentelemetry::{KeyValue, metrics::Meter};
 use super::table::{self, Row};
 use crate::{
     domain::{Operation, ProviderName, reason::vocabulary},
-    telemetry::redaction,
+    telemetry::{
+        otlp::{self, Signal},
+        redaction,
+    },
 };
 
 vocabulary! {
@@ -88,8 +91,15 @@ impl Observed {
                 }
             })
             .build();
-        counter(meter, &table::LEDGER_ERRORS, ledger_errors);
-        counter(meter, &table::REDACTION_HITS, Box::new(redaction::hits));
+        counter(meter, &table::LEDGER_ERRORS, move || plain(ledger_errors()));
+        counter(meter, &table::REDACTION_HITS, move || {
+            plain(redaction::hits())
+        });
+        counter(meter, &table::OTEL_DROPPED, || {
+            let signals = Signal::ALL.iter().copied();
+            let each = signals.map(|it| (vec![it.as_str().to_owned()], otlp::dropped(it)));
+            each.collect()
+        });
     }
 }
 
@@ -109,12 +119,16 @@ fn gauge(meter: &Meter, row: &'static Row, read: impl Fn() -> Series + Send + Sy
         .build();
 }
 
-fn counter(meter: &Meter, row: &'static Row, read: Read<u64>) {
+fn counter(meter: &Meter, row: &'static Row, read: impl Fn() -> Series + Send + Sync + 'static) {
     let _ = meter
         .u64_observable_counter(row.name)
         .with_unit(row.unit)
         .with_description(row.meaning)
-        .with_callback(move |observer| observer.observe(read(), &[]))
+        .with_callback(move |observer| {
+            for (values, value) in read() {
+                observer.observe(value, &labelled(row, values));
+            }
+        })
         .build();
 }
 

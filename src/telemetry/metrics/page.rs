@@ -11,7 +11,7 @@ not edit here. -->
 `/metrics` of the admin port (`server.admin_listen`) serves these in Prometheus' text format, version 0.0.4. Every
 label has a closed set of values, so the number of series depends on the configuration and not on what callers send. No
 label and no value holds personal data. Counters begin at 0 with the process. Names in OpenTelemetry's spelling stand
-in parentheses.
+in parentheses; under those they go over OTLP where the `OTEL_*` variables say so ([TRACING.md](TRACING.md)).
 ";
 
 const BUCKETS_HEAD: &str = "\

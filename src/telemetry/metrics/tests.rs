@@ -20,7 +20,7 @@ fn metrics(providers: &[&str]) -> Metrics {
         cache_weight_bytes: Box::new(|| 1500),
         ..Observed::default()
     };
-    Metrics::new(identity, observed).unwrap()
+    Metrics::new(identity, observed, None).unwrap()
 }
 
 #[rstest]
