@@ -2,6 +2,7 @@
 
 mod acceptor;
 pub mod api;
+pub mod arrived;
 pub mod auth;
 mod call_watch;
 pub mod client;

@@ -6,9 +6,9 @@ use tokio::time::Instant;
 use tonic::{Request, Response, Status};
 
 use super::{
-    auth::{Admission, Admitted, Callers, Method},
+    arrived::Arrived,
+    auth::{Admission, Callers, Method},
     convert::{self, Reading},
-    deadline::Deadline,
     path_switch::{ARRIVAL, Answers},
     status,
 };
@@ -64,14 +64,13 @@ impl Api {
     }
 
     fn reading<T>(&self, request: &Request<T>) -> Reading {
-        let deadline = request
-            .extensions()
-            .get::<Deadline>()
-            .map_or_else(|| Instant::now() + self.max_deadline, |deadline| deadline.0);
-        let caller = request
-            .extensions()
-            .get::<Admitted>()
-            .map_or(&self.everybody, |admitted| &admitted.0);
+        let arrived = request.extensions().get::<Arrived>();
+        let deadline = arrived.map_or_else(
+            || Instant::now() + self.max_deadline,
+            |arrived| arrived.deadline.0,
+        );
+        let caller = arrived.and_then(|arrived| arrived.caller.as_ref());
+        let caller = caller.unwrap_or(&self.everybody);
         Reading {
             caller: Arc::clone(caller),
             providers: Arc::clone(&self.providers),

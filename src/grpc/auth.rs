@@ -13,7 +13,7 @@ use sha2::{Digest as _, Sha256};
 use subtle::{ConditionallySelectable as _, ConstantTimeEq as _};
 use tokio::time::Instant;
 
-pub use self::admission::{Admission, Admitted};
+pub use self::admission::Admission;
 use super::{
     limits::{Gate, OwnedPermit},
     tls::PeerNames,

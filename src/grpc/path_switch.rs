@@ -25,6 +25,7 @@ use tonic::{body::Body, service::Routes};
 use tower::{Service, ServiceExt};
 
 use super::{
+    arrived::Arrived,
     call_watch::CallWatch,
     deadline::Deadline,
     limits::Permit,
@@ -48,7 +49,7 @@ const PATIENCE_WITH_OTHERS: Duration = Duration::from_secs(1);
 
 /// A service that answers every call, also with errors.
 pub trait GrpcService:
-    Service<Request<Body>, Response = Response<Body>, Error = Infallible, Future: Send>
+    Service<Request<Incoming>, Response = Response<Body>, Error = Infallible, Future: Send>
     + Clone
     + Send
     + 'static
@@ -56,7 +57,7 @@ pub trait GrpcService:
 }
 
 impl<S> GrpcService for S where
-    S: Service<Request<Body>, Response = Response<Body>, Error = Infallible, Future: Send>
+    S: Service<Request<Incoming>, Response = Response<Body>, Error = Infallible, Future: Send>
         + Clone
         + Send
         + 'static
@@ -187,7 +188,7 @@ impl<S: GrpcService> Calls<S> {
                 },
                 // health and reflection are not counted: a busy process must not be restarted
                 // because its own probes are turned away
-                Handler::Rest(rest) => answer(&shared, None, rest, request).await,
+                Handler::Rest(rest) => answer(&shared, None, rest, request.map(Body::new)).await,
             };
             watch.end(&response);
             drop(open);
@@ -224,14 +225,14 @@ impl Drop for OpenCall<'_> {
     }
 }
 
-async fn answer<H>(
+async fn answer<H, B>(
     shared: &CallsOfConnection,
     _permit: Option<Permit<'_>>,
     handler: H,
-    request: Request<Incoming>,
+    mut request: Request<B>,
 ) -> Response<Body>
 where
-    H: Service<Request<Body>, Response = Response<Body>, Error = Infallible>,
+    H: Service<Request<B>, Response = Response<Body>, Error = Infallible>,
 {
     let answers = shared.answers;
     let now = Instant::now();
@@ -239,8 +240,10 @@ where
     if deadline.has_passed(now) {
         return (answers.deadline_exceeded)(ARRIVAL);
     }
-    let mut request = request.map(Body::new);
-    request.extensions_mut().insert(deadline);
+    request.extensions_mut().insert(Arrived {
+        deadline,
+        caller: None,
+    });
     hide_unknown_encoding(request.headers_mut());
     let mut call = pin!(AssertUnwindSafe(handler.oneshot(request)).catch_unwind());
     // most calls are answered from memory at the first poll and need no timer

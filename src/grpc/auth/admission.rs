@@ -14,20 +14,17 @@ use tower::Service;
 
 use super::{Callers, Method};
 use crate::{
-    grpc::{limits::OwnedPermit, status, tls::PeerNames},
-    service::{ask::Caller, denial::Denial},
+    domain::Reason,
+    grpc::{arrived::Arrived, limits::OwnedPermit, status, tls::PeerNames},
+    service::denial::Denial,
     telemetry::events,
 };
 
 /// What a call is called in the log whose method does not exist.
 const NO_SUCH_METHOD: &str = "unknown";
 
-/// The caller of a call that was let in; among the extensions of its request.
-#[derive(Debug, Clone)]
-pub struct Admitted(pub Arc<Caller>);
-
-/// A service that only those reach who may call it. Where everybody may, it does nothing, and
-/// the request carries no [`Admitted`].
+/// A service that only those reach who may call it. Where everybody may, it does nothing;
+/// elsewhere it notes in the request's [`Arrived`] who calls.
 #[derive(Debug, Clone)]
 pub struct Admission<S> {
     inner: S,
@@ -41,7 +38,7 @@ impl<S> Admission<S> {
         Self { inner, callers }
     }
 
-    fn admit(&self, request: &mut Request<Body>) -> Result<Option<OwnedPermit>, Denial> {
+    fn admit<B>(&self, request: &mut Request<B>) -> Result<Option<OwnedPermit>, Denial> {
         if self.callers.are_everybody() {
             return Ok(None);
         }
@@ -54,17 +51,21 @@ impl<S> Admission<S> {
             return Ok(None);
         };
         let place = client.admit(Method::of(request.uri().path()))?;
-        let admitted = Admitted(Arc::clone(&client.caller));
+        let caller = Arc::clone(&client.caller);
         // nobody further in has any business with it
         request.headers_mut().remove(AUTHORIZATION);
-        request.extensions_mut().insert(admitted);
+        let Some(arrived) = request.extensions_mut().get_mut::<Arrived>() else {
+            // it would be taken for everybody's; the path switch has noted it for every call
+            return Err(Denial::because(Reason::Internal));
+        };
+        arrived.caller = Some(caller);
         Ok(place)
     }
 }
 
-impl<S> Service<Request<Body>> for Admission<S>
+impl<S, B> Service<Request<B>> for Admission<S>
 where
-    S: Service<Request<Body>, Response = Response<Body>, Error = Infallible, Future: Unpin>,
+    S: Service<Request<B>, Response = Response<Body>, Error = Infallible, Future: Unpin>,
 {
     type Response = Response<Body>;
     type Error = Infallible;
@@ -74,7 +75,7 @@ where
         self.inner.poll_ready(context)
     }
 
-    fn call(&mut self, mut request: Request<Body>) -> Self::Future {
+    fn call(&mut self, mut request: Request<B>) -> Self::Future {
         match self.admit(&mut request) {
             Ok(place) => Answering::Inside {
                 answer: self.inner.call(request),

@@ -16,8 +16,8 @@ use bytes::{Buf, BufMut, Bytes, BytesMut};
 use cardproof::{
     grpc::{
         api,
+        arrived::Arrived,
         connection::ConnectionLimits,
-        deadline::Deadline,
         handshake::Handshake,
         routes,
         server::{Outcome, Server, ServerGauges, ServerLimits},
@@ -58,7 +58,10 @@ impl Drop for Running {
     }
 }
 
-impl Service<Request<Body>> for Hot {
+impl<B> Service<Request<B>> for Hot
+where
+    B: http_body::Body<Data = Bytes, Error: std::fmt::Debug + Send> + Send + 'static,
+{
     type Response = Response<Body>;
     type Error = Infallible;
     type Future = Pin<Box<dyn Future<Output = Result<Response<Body>, Infallible>> + Send>>;
@@ -67,7 +70,7 @@ impl Service<Request<Body>> for Hot {
         Poll::Ready(Ok(()))
     }
 
-    fn call(&mut self, request: Request<Body>) -> Self::Future {
+    fn call(&mut self, request: Request<B>) -> Self::Future {
         self.started.fetch_add(1, Ordering::SeqCst);
         self.running.fetch_add(1, Ordering::SeqCst);
         let running = Running(self.running.clone());
@@ -76,7 +79,7 @@ impl Service<Request<Body>> for Hot {
         assert!(method != "PanicAtOnce", "{SECRET}");
         Box::pin(async move {
             let _running = running;
-            let deadline = request.extensions().get::<Deadline>().copied().unwrap();
+            let deadline = request.extensions().get::<Arrived>().unwrap().deadline;
             let said = request.into_body().collect().await.unwrap().to_bytes();
             let text = match method.as_str() {
                 "Echo" => unframe(said),
