@@ -217,6 +217,29 @@ mod tests {
     }
 
     #[rstest]
+    fn lines_tell_which_trace_they_belong_to(#[values(true, false)] json: bool) {
+        let trace = "4bf92f3577b34da6a3ce929d0e0e4736";
+        let parent = format!("00-{trace}-00f067aa0ba902b7-01");
+        let mut headers = http::HeaderMap::new();
+        headers.insert("traceparent", parent.parse().unwrap());
+        let span = crate::telemetry::trace::Span::server(None, &headers);
+        let lines = logged(json, false, |_| {
+            let within = span.within(async { tracing::info!(target: "cardproof", "inside") });
+            futures_util::FutureExt::now_or_never(within).unwrap();
+            tracing::info!(target: "cardproof", "outside");
+        });
+        let ids = if json {
+            format!(",\"trace_id\":\"{trace}\"}}")
+        } else {
+            format!(" trace_id={trace}")
+        };
+        assert!(lines[0].ends_with(&ids), "{}", lines[0]);
+        // the span is somebody else's
+        assert!(!lines[0].contains("00f067aa0ba902b7"));
+        assert!(!lines[1].contains("trace_id"));
+    }
+
+    #[rstest]
     fn what_looks_like_a_card_does_not_get_out(#[values(true, false)] json: bool) {
         let lines = logged(json, false, |_| {
             tracing::error!(target: "cardproof", given = "4111111111111111", "oh");

@@ -30,6 +30,13 @@ pub fn hits() -> u64 {
     HITS.load(Ordering::Relaxed)
 }
 
+/// Whether nothing in a text looks personal. Looking is not counted: what is looked at may be a
+/// caller's own.
+#[must_use]
+pub fn is_clean(text: &[u8]) -> bool {
+    numbers::find(text).is_empty()
+}
+
 /// The text without what looks personal. What is blotted out is counted.
 #[must_use]
 pub fn clean(text: &[u8]) -> Cow<'_, [u8]> {

@@ -3,6 +3,8 @@
 use http::{HeaderMap, HeaderName, HeaderValue};
 use opentelemetry::trace::{SpanContext, SpanId, TraceFlags, TraceId, TraceState};
 
+use crate::telemetry::redaction;
+
 /// The header that carries ids and flags.
 pub static TRACEPARENT: HeaderName = HeaderName::from_static("traceparent");
 /// The header that carries what other systems want to know again.
@@ -47,10 +49,12 @@ impl Context {
         format!("00-{}-{}-{flags:02x}", self.trace_id, self.span_id)
     }
 
-    /// The `tracestate` that came with it.
+    /// The `tracestate` that came with it; none if something personal may be in it, because it is
+    /// the caller's text and goes on to others.
     #[must_use]
     pub fn tracestate(&self) -> Option<&str> {
-        self.state.as_ref().and_then(|state| state.to_str().ok())
+        let state = self.state.as_ref()?.to_str().ok()?;
+        redaction::is_clean(state.as_bytes()).then_some(state)
     }
 
     /// The trace, as 32 hexadecimal digits.

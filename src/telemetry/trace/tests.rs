@@ -27,6 +27,23 @@ fn a_context_is_read_and_written_again() {
     assert_eq!(read.tracestate(), None);
 }
 
+#[rstest]
+#[case::usual(
+    "vendor=abc,other=00f067aa0ba902b7",
+    Some("vendor=abc,other=00f067aa0ba902b7")
+)]
+#[case::a_card("vendor=4111111111111111", None)]
+#[case::an_id_number("a=1,b=11010519491231002X", None)]
+fn a_state_goes_on_unless_it_looks_personal(
+    #[case] state: &'static str,
+    #[case] kept: Option<&str>,
+) {
+    let mut headers = HeaderMap::new();
+    headers.insert(&context::TRACEPARENT, HeaderValue::from_static(PARENT));
+    headers.insert(&context::TRACESTATE, HeaderValue::from_static(state));
+    assert_eq!(Context::of(&headers).unwrap().tracestate(), kept);
+}
+
 // the recommendation's own rules, section 3.2
 #[rstest]
 #[case::not_sampled("00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-00", Some(false))]
