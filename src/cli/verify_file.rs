@@ -68,19 +68,19 @@ pub(super) struct Arguments {
     /// Where the answers go, as CSV or JSON lines
     #[arg(long, value_name = "OUT", value_hint = ValueHint::FilePath)]
     out: PathBuf,
-    /// What IN is, where its name does not end in .csv, .jsonl or .ndjson; OUT, too
+    /// What IN and OUT are, where their names end in neither .csv nor .jsonl nor .ndjson
     #[arg(long, value_enum)]
     format: Option<Format>,
     /// A column or key of IN that is not to be looked at; any number of them
     #[arg(long, value_name = "NAME", value_delimiter = ',')]
     ignore: Vec<String>,
-    /// Questions at once
+    /// Questions at once, 1 to 256
     #[arg(long, value_name = "NUMBER", default_value_t = 16, value_parser = clap::value_parser!(u16).range(1..=256))]
     concurrency: u16,
     /// Ask rows with an unknown outcome anew: a vendor is asked again, and may charge again
     #[arg(long)]
     ask_again: bool,
-    /// What a charged call costs, to show money as well
+    /// What a charged call costs, such as 0.35, to show money as well
     #[arg(long, value_name = "AMOUNT")]
     price: Option<Price>,
     /// Stop when the service could answer nothing for so long

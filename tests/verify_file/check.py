@@ -42,6 +42,10 @@ requests_per_second = 1000000
 concurrent = 1000
 [idempotency]
 max_entries_per_caller = 1000000
+# no answer is kept: nothing but the request id of a row stands between it and a second charge
+[cache.ttl_s]
+match = 0
+mismatch = 0
 [telemetry]
 log_requests = "none"
 """

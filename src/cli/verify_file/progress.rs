@@ -14,7 +14,7 @@ use super::{
     tally::{Group, Tally, grouped},
 };
 
-const BAR: &str = "[{bar:24}] {percent:>3} %  {msg}";
+const BAR: &str = "[{bar:24}] {percent:>3} %  {wide_msg}";
 const PER_BAR: Duration = Duration::from_millis(100);
 const PER_LINE: Duration = Duration::from_secs(10);
 
