@@ -21,7 +21,7 @@ use std::{
     time::Duration,
 };
 
-use anyhow::{Context, bail};
+use anyhow::{Context, anyhow, bail};
 use clap::{Args, ValueHint};
 use futures_util::{StreamExt, stream::FuturesUnordered};
 use tokio_util::sync::CancellationToken;
@@ -237,10 +237,14 @@ async fn ask_all(
     let mut rows = source.rows()?;
     let mut calls = FuturesUnordered::new();
     let mut ended = Ok(());
+    let mut all_asked = false;
     loop {
         while ended.is_ok() && !asker.stopped() && calls.len() < usize::from(arguments.concurrency)
         {
-            let Some(row) = rows.next() else { break };
+            let Some(row) = rows.next() else {
+                all_asked = true;
+                break;
+            };
             let Row {
                 number,
                 line,
@@ -270,7 +274,10 @@ async fn ask_all(
         match outcome {
             Outcome::Answer(answer) => journal.answer(number, &answer)?,
             Outcome::NoAnswer(failure) => journal.no_answer(number, line, &failure)?,
-            Outcome::NotAsked => continue,
+            Outcome::NotAsked => {
+                ended = ended.and(Err(anyhow!("interrupted")));
+                continue;
+            }
             Outcome::End(error) => {
                 // what is under way still counts; nothing new is begun
                 asker.stop();
@@ -281,7 +288,7 @@ async fn ask_all(
         progress.step(journal.tally());
     }
     ended?;
-    if asker.stopped() {
+    if !all_asked {
         bail!("interrupted");
     }
     Ok(())

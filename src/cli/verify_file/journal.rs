@@ -42,6 +42,13 @@ pub(super) struct Fingerprint {
 impl Fingerprint {
     pub(super) fn of(file: &File) -> io::Result<Self> {
         let found = file.metadata()?;
+        if !found.is_file() {
+            // a job that goes on reads it again
+            return Err(io::Error::new(
+                io::ErrorKind::InvalidInput,
+                "not a regular file",
+            ));
+        }
         let modified = found
             .modified()?
             .duration_since(UNIX_EPOCH)
