@@ -199,6 +199,7 @@ impl Service {
                 Begin::Earlier(remembered) => return remembered.reply(),
                 Begin::Running(waiting) => {
                     let ended = tokio::time::timeout_at(ask.deadline, waiting.ended());
+                    let ended = Box::pin(ended);
                     match ended.await {
                         Ok(Some(remembered)) => return remembered.reply(),
                         // it left nothing to remember: now it is this one's turn
@@ -258,7 +259,8 @@ impl Service {
         // what is answered from memory, which is most, needs no list
         let candidates: Vec<_> = self.inner.candidates(ask).cloned().collect();
         loop {
-            let boarded = self.board(tag, ask, &candidates, &mut token, held).await?;
+            // boxed, so that what is answered from memory does not carry its size about
+            let boarded = Box::pin(self.board(tag, ask, &candidates, &mut token, held)).await?;
             if let Some(reply) = boarded {
                 return Ok(reply);
             }

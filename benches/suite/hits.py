@@ -5,7 +5,7 @@ import urllib.request
 
 from figures import Figure, ratios
 from h2load import shoot
-from machine import HOST, NotMeasured
+from machine import HOST, NotMeasured, load
 from setups import echo, service
 
 ROUNDS = 5
@@ -15,6 +15,8 @@ REQUESTS = {"8 × 64": 400_000, "50 × 1": 150_000}
 SLOW = {"grpcio (Python)": 15_000}
 JIT_IS_WARM_AFTER = 1_000_000
 OURS = "cardproof"
+RUST = ["tonic, tuned", "tonic, stock", "hyper, tuned"]
+OTHERS = ["grpc-go", "grpc-java", "grpcio (Python)"]
 
 
 def hits(process):
@@ -56,7 +58,7 @@ def verification(folder, peers):
     with contextlib.ExitStack() as stack:
         ours = stack.enter_context(service(folder))
         body = f"{folder}/verify.body"
-        kinds = ["tonic, tuned", "tonic, stock", "hyper, tuned"] + (["grpc-go", "grpc-java", "grpcio (Python)"] if peers else [])
+        kinds = RUST + (OTHERS if peers else [])
         servers = {OURS: ours} | {kind: stack.enter_context(echo(kind, folder)) for kind in kinds}
         for name, server in servers.items():
             warm = JIT_IS_WARM_AFTER if "java" in name else SLOW.get(name, 50_000)
@@ -94,8 +96,6 @@ def card_info(folder):
 
 def open_loop(folder):
     """10,000 requests per second over 20 connections, whether they are answered or not."""
-    from machine import load
-
     with service(folder) as ours:
         options = ["--token", ours.token, "--rate", 10_000, "--connections", 20, "--source", "cache", "--warm-up", 20_000, "--requests", 50_000]
         reports = [load("open", ours, *options) for _ in range(ROUNDS)]

@@ -5,7 +5,7 @@ mod packed;
 use std::{sync::Arc, time::Duration};
 
 use jiff::Timestamp;
-use moka::{Expiry, future::Cache, policy::EvictionPolicy};
+use moka::{Expiry, policy::EvictionPolicy, sync::Cache};
 
 use self::packed::Packed;
 use super::key::{CardTag, QuestionTag};
@@ -125,12 +125,12 @@ impl LocalCache {
 
     /// What is kept under a tag, fresh or stale.
     pub async fn get(&self, tag: &QuestionTag) -> Option<Stored> {
-        self.entries.get(tag).await.map(Kept::stored)
+        self.entries.get(tag).map(Kept::stored)
     }
 
     /// Keeps an answer.
     pub async fn put(&self, tag: QuestionTag, stored: Stored) {
-        self.entries.insert(tag, Kept::of(stored)).await;
+        self.entries.insert(tag, Kept::of(stored));
     }
 
     /// Forgets everything about a card; returns how many answers that were.
@@ -142,14 +142,14 @@ impl LocalCache {
             .filter(|tag| tag.card() == card)
             .collect();
         for tag in &tags {
-            self.entries.invalidate(tag).await;
+            self.entries.invalidate(tag);
         }
         tags.len()
     }
 
     /// Catches up with what was put: counts are exact afterwards, and what is too much is gone.
     pub async fn settle(&self) {
-        self.entries.run_pending_tasks().await;
+        self.entries.run_pending_tasks();
     }
 
     /// How many answers are kept, about.

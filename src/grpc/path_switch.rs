@@ -167,7 +167,8 @@ impl<S: GrpcService> Calls<S> {
         };
         async move {
             if !is_grpc(request.headers()) {
-                let refusal = not_grpc(request.into_body()).await;
+                // boxed, so that the usual call does not carry its size about
+                let refusal = Box::pin(not_grpc(request.into_body())).await;
                 return Ok(refusal.map(|body| Answer::counted(body, shared)));
             }
             let open = OpenCall::count(&shared);
@@ -181,14 +182,18 @@ impl<S: GrpcService> Calls<S> {
             let response = match handler {
                 Handler::Hot(hot) => match shared.in_flight.enter() {
                     Some(permit) => {
-                        let answer = answer(&shared, Some(permit), hot, request);
+                        // pinned here, so that it is not moved into what runs it
+                        let answer = pin!(answer(&shared, Some(permit), hot, request));
                         watch.span().within(answer).await
                     }
                     None => (shared.answers.refused)(Reason::Overloaded),
                 },
                 // health and reflection are not counted: a busy process must not be restarted
                 // because its own probes are turned away
-                Handler::Rest(rest) => answer(&shared, None, rest, request.map(Body::new)).await,
+                Handler::Rest(rest) => {
+                    let request = request.map(Body::new);
+                    Box::pin(answer(&shared, None, rest, request)).await
+                }
             };
             watch.end(&response);
             drop(open);
