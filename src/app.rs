@@ -226,6 +226,7 @@ fn run(
     )
     .protected_by(protection::handshake(tls.as_ref()));
     announce(config, grpc, admin, started);
+    let cache_capacity_bytes = config.cache.capacity_bytes;
     let admin_token = Arc::new(AdminToken::of(config, &origin.env)?);
     let controls = Operator {
         service: service.clone(),
@@ -244,6 +245,9 @@ fn run(
         health: health.clone(),
         gauges: server.gauges(),
         reloader: Arc::clone(&reloader),
+        tls: tls.clone(),
+        metrics: Arc::clone(&metrics),
+        cache_capacity_bytes,
         started_at: Timestamp::now(),
         started,
     };

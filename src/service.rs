@@ -22,6 +22,7 @@ pub mod limiter;
 mod memory;
 mod operator;
 pub mod routing;
+pub mod tally;
 
 use std::{collections::BTreeMap, panic::AssertUnwindSafe, sync::Arc, time::Duration};
 

@@ -1,6 +1,10 @@
 //! What `/metrics` shows.
 
-use std::{collections::BTreeSet, sync::Arc, time::Duration};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    sync::Arc,
+    time::Duration,
+};
 
 use super::{DATA_VERSION, StartError};
 use crate::{
@@ -9,7 +13,7 @@ use crate::{
     grpc::auth::Callers,
     service::{Service, ask::Caller},
     telemetry::{
-        metrics::{self, BudgetScope, Identity, Metrics, Observed},
+        metrics::{self, BudgetScope, Identity, Metrics, Observed, table::Row},
         otlp::Otlp,
     },
 };
@@ -41,6 +45,11 @@ impl Exposition {
     /// See [`Metrics::send_the_rest`].
     pub fn send_the_rest(&self, patience: Duration) {
         self.0.send_the_rest(patience);
+    }
+
+    /// What a counter stands at, series by series.
+    pub fn counted(&self, row: &Row) -> Vec<(BTreeMap<String, String>, u64)> {
+        self.0.counted(row)
     }
 }
 

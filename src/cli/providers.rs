@@ -13,7 +13,7 @@ use super::{
 };
 use crate::{
     app::{self, Probed},
-    config::secret::process_env,
+    config::{providers::decimal, secret::process_env},
     domain::Operation,
     provider::{Probe, ProviderErrorKind},
 };
@@ -79,6 +79,7 @@ pub(super) fn run(arguments: &Arguments, source: &ConfigSource) -> ExitCode {
                 "AT ONCE",
                 "PRICE",
                 "BREAKER",
+                "TODAY",
                 "LAST ERROR",
             ];
             let mut rows = vec![header.map(str::to_owned).to_vec()];
@@ -130,6 +131,7 @@ fn row(provider: &Value) -> Vec<String> {
         },
         price(&provider["price"]),
         breaker(provider),
+        today(provider),
         last_error(&provider["last_error"]),
     ]
 }
@@ -176,15 +178,37 @@ fn price(price: &Value) -> String {
     format!("{} {}", output::clean(currency), joined(known))
 }
 
-/// Millionths as a decimal fraction without needless zeros.
-fn decimal(micros: u64) -> String {
-    let fraction = format!("{:06}", micros % 1_000_000);
-    let fraction = fraction.trim_end_matches('0');
-    if fraction.is_empty() {
-        format!("{}", micros / 1_000_000)
-    } else {
-        format!("{}.{fraction}", micros / 1_000_000)
+/// `12 calls, 10 charged, 1 maybe; 4.2 of 100 CNY`
+fn today(provider: &Value) -> String {
+    let sum = |key: &str| -> u64 {
+        let operations = provider["today"].as_object().into_iter().flatten();
+        operations
+            .filter_map(|(_, counts)| counts[key].as_u64())
+            .sum()
+    };
+    let calls = sum("calls");
+    if calls == 0 {
+        return "-".to_owned();
     }
+    let mut today = format!("{calls} calls");
+    if provider["embedded"] != true {
+        today += &format!(", {} charged, {} maybe", sum("charged"), sum("unknown"));
+    }
+    let budget = &provider["budget"];
+    if let (Some(spent), Some(limit)) = (
+        budget["spent_micros"].as_u64(),
+        budget["limit_micros"].as_u64(),
+    ) {
+        let currency = output::clean(budget["currency"].as_str().unwrap_or_default());
+        today += &format!("; {} of {} {currency}", decimal(spent), decimal(limit));
+    } else if let Some(currency) = provider["price"]["currency"].as_str() {
+        today += &format!(
+            "; {} {}",
+            decimal(sum("cost_micros")),
+            output::clean(currency)
+        );
+    }
+    today
 }
 
 /// Only what is not closed is worth a word.

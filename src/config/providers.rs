@@ -106,6 +106,19 @@ pub struct Money {
     pub micros: u64,
 }
 
+/// Millionths of a unit as a decimal fraction, without needless zeros.
+#[must_use]
+pub fn decimal(micros: u64) -> String {
+    let fraction = format!("{:06}", micros % 1_000_000);
+    let fraction = fraction.trim_end_matches('0');
+    let whole = micros / 1_000_000;
+    if fraction.is_empty() {
+        whole.to_string()
+    } else {
+        format!("{whole}.{fraction}")
+    }
+}
+
 /// What a charged call costs.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Price {

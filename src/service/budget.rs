@@ -172,6 +172,16 @@ impl Budget {
         Some(ratio)
     }
 
+    /// What may be spent in a day; `None`: anything. Divided, as it is in force.
+    #[must_use]
+    pub fn limit(&self) -> Option<Money> {
+        let limit = self.inner.limit.as_ref()?;
+        Some(Money {
+            currency: limit.currency.clone(),
+            micros: self.inner.limit_micros(limit),
+        })
+    }
+
     /// What is spent today, in millionths, without what is held.
     #[must_use]
     pub fn spent_micros(&self, now: Timestamp) -> u64 {

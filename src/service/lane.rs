@@ -20,13 +20,14 @@ use super::{
     breaker::{Breaker, State, Ticket},
     budget::Budget,
     limiter::Limiter,
+    tally::{Snapshot, Tally},
 };
 use crate::{
     config::{
         BreakerSettings,
         providers::{Money, VendorSettings},
     },
-    domain::{AttemptOutcome, Operation, ProviderName, Question},
+    domain::{Attempt, AttemptOutcome, Operation, ProviderName, Question},
     provider::{Health, Provider, ProviderErrorKind},
 };
 
@@ -62,6 +63,7 @@ struct Gate {
     breaker: Breaker,
     limiter: Limiter,
     price: Option<Money>,
+    tally: Tally,
     /// When a call was last let through an open breaker.
     forced: Mutex<Option<Instant>>,
 }
@@ -124,6 +126,7 @@ impl Lane {
                     let currency = price.currency.clone();
                     Some(Money { currency, micros })
                 }),
+                tally: Tally::default(),
                 forced: Mutex::new(None),
             }
         });
@@ -292,6 +295,22 @@ impl Lane {
             ticket,
             _slot: slot,
         })
+    }
+
+    /// Counts a call that is over, for the operator's eyes.
+    pub fn note(&self, operation: Operation, attempt: &Attempt, now: Timestamp) {
+        if let Some(gate) = self.gate(operation) {
+            let price = gate.price.as_ref().map_or(0, |price| price.micros);
+            gate.tally.note(attempt, price, now);
+        }
+    }
+
+    /// What came of the calls of an operation.
+    #[must_use]
+    pub fn tally(&self, operation: Operation, now: Timestamp) -> Snapshot {
+        self.gate(operation)
+            .map(|gate| gate.tally.at(now))
+            .unwrap_or_default()
     }
 
     /// Learns from a call that brought no answer.

@@ -237,11 +237,14 @@ impl<'a> Journey<'a> {
             Ok(answer) => self.weigh_answer(lane, answer),
             Err(error) => self.weigh_error(lane, error),
         };
-        events::attempt_ended(self.ask.question.operation(), &attempt);
-        self.attempts.push(Attempt {
+        let attempt = Attempt {
             latency: begun.elapsed(),
             ..attempt
-        });
+        };
+        events::attempt_ended(self.operation(), &attempt);
+        let now = self.safeguards.guard.clock().now();
+        lane.note(self.operation(), &attempt, now);
+        self.attempts.push(attempt);
         next
     }
 

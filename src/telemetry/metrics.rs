@@ -28,7 +28,7 @@ mod observed;
 pub mod page;
 pub mod table;
 
-use std::{fmt, sync::OnceLock, time::Duration};
+use std::{collections::BTreeMap, fmt, sync::OnceLock, time::Duration};
 
 use opentelemetry::metrics::{Counter, Gauge, Histogram, Meter, MeterProvider};
 use opentelemetry_sdk::metrics::{Instrument, SdkMeterProvider, Stream};
@@ -151,6 +151,28 @@ impl Metrics {
             registry,
             provider,
         })
+    }
+
+    /// What a counter of the table stands at: its labels by Prometheus's names, and the count.
+    #[must_use]
+    pub fn counted(&self, row: &Row) -> Vec<(BTreeMap<String, String>, u64)> {
+        let name = row.prometheus_name();
+        let families = self.registry.gather();
+        let series = families.iter().filter(|family| family.name() == name);
+        series
+            .flat_map(|family| family.get_metric())
+            .map(|series| {
+                let labels = series.get_label().iter();
+                let labels = labels.map(|it| (it.name().to_owned(), it.value().to_owned()));
+                #[expect(
+                    clippy::cast_possible_truncation,
+                    clippy::cast_sign_loss,
+                    reason = "a counter of whole things"
+                )]
+                let count = series.get_counter().get_value() as u64;
+                (labels.collect(), count)
+            })
+            .collect()
     }
 
     /// All metrics in the Prometheus text format, version 0.0.4.

@@ -22,6 +22,7 @@ mod faults;
 mod giving_up;
 mod house;
 mod matrix;
+mod overload;
 mod replica;
 mod shares;
 mod sharing;

@@ -122,6 +122,28 @@ impl Replica {
         Some((head.to_owned(), body.to_owned()))
     }
 
+    /// `/status` as it is now.
+    pub fn status(&self) -> serde_json::Value {
+        let (_, body) = self.page("/status").expect("the admin port answers");
+        serde_json::from_str(&body).unwrap()
+    }
+
+    /// Bytes of memory that it takes.
+    pub fn resident_bytes(&self) -> u64 {
+        let status = fs::read_to_string(format!("/proc/{}/status", self.child.id())).unwrap();
+        let line = status
+            .lines()
+            .find(|line| line.starts_with("VmRSS:"))
+            .unwrap();
+        let kilobytes: u64 = line.split_whitespace().nth(1).unwrap().parse().unwrap();
+        kilobytes * 1024
+    }
+
+    /// Where it is served.
+    pub fn address(&self) -> SocketAddr {
+        self.launch.grpc
+    }
+
     /// The sum of a metric over all its series that have every one of these labels.
     pub fn metric(&self, name: &str, labels: &[&str]) -> f64 {
         let (_, text) = self.page("/metrics").expect("the admin port answers");
