@@ -3,6 +3,7 @@
 
 mod admin_token;
 mod controls;
+mod memory;
 mod metrics;
 mod probe;
 mod protection;
@@ -36,7 +37,6 @@ pub use self::{
 pub use crate::provider::bin::DATA_VERSION;
 use crate::{
     admin::{self, Admin},
-    cache::Digests,
     config::{Config, LoadedConfig, Problem, Problems},
     domain::{Operation, ProviderName},
     grpc::{
@@ -61,6 +61,8 @@ use crate::{
 const DESCRIPTORS_FOR_THE_REST: u64 = 1024;
 /// A collector that is slow does not keep the process from ending for longer.
 const LAST_TELEMETRY: Duration = Duration::from_secs(2);
+/// How long a start waits for the shared store; afterwards it goes on without.
+const STORE_PATIENCE: Duration = Duration::from_secs(2);
 /// What is left to tidy up gets this long.
 const LAST_MOMENTS: Duration = Duration::from_millis(500);
 
@@ -146,7 +148,6 @@ impl Sockets {
 /// When the service cannot start.
 pub fn serve(loaded: LoadedConfig, origin: Origin) -> Result<u8, StartError> {
     let started = std::time::Instant::now();
-    refuse_what_is_not_there_yet(&loaded.config)?;
     raise_descriptor_limit(&loaded.config);
     let sockets = Sockets::bind(&loaded.config)?;
     let outside = runtime::outside()?;
@@ -180,22 +181,6 @@ fn raise_descriptor_limit(config: &Config) {
     }
 }
 
-/// Settings that are understood and not acted upon yet would leave an operator believing in a
-/// protection that is not there: the service does not start with them.
-fn refuse_what_is_not_there_yet(config: &Config) -> Result<(), StartError> {
-    let absent = [("cache.redis", config.cache.redis.is_some())];
-    let problems: Vec<_> = absent
-        .iter()
-        .filter(|(_, set)| *set)
-        .map(|(key, _)| Problem::new(*key, "is not available in this version"))
-        .collect();
-    if problems.is_empty() {
-        Ok(())
-    } else {
-        Err(StartError::Settings(problems))
-    }
-}
-
 fn run(
     loaded: LoadedConfig,
     origin: Origin,
@@ -210,6 +195,7 @@ fn run(
     let callers = protection::callers(config);
     let otlp = otlp::start(&origin.env, outside.handle());
     let metrics = Arc::new(Exposition::install(&service, &callers, otlp)?);
+    outside.block_on(service.find_shared_store(STORE_PATIENCE));
     let health = HealthSwitch::new();
     let hot = Api::new(service.clone(), config.luhn, config.server.max_deadline)
         .into_server(config.server.max_message_bytes, Arc::clone(&callers));
@@ -294,7 +280,9 @@ pub fn service(config: &Config, env: Env<'_>, outside: &Handle) -> Result<Servic
     // replicas that cannot see each other keep to their part of every limit
     guard.divide(config.server.replicas);
     Ok(Service::new(Parts {
-        digests: digests(config, env)?,
+        digests: memory::digests(config, env)?,
+        previous_digests: memory::previous_digests(config, env)?,
+        shared: memory::shared_store(config, env, outside)?,
         routes: routes_of(config, &lanes),
         lanes,
         policy: Policy {
@@ -333,16 +321,6 @@ fn routes_of(
         route.retain(|name| lanes.contains_key(name));
     }
     routes
-}
-
-fn digests(config: &Config, env: Env<'_>) -> Result<Digests, StartError> {
-    let Some(key) = &config.cache.key else {
-        return Ok(Digests::random());
-    };
-    let key = key.read(env).map_err(|error| {
-        StartError::Settings(vec![Problem::new("cache.key", error.to_string())])
-    })?;
-    Ok(Digests::new(key.expose().as_bytes()))
 }
 
 /// The addresses are those of the sockets: with port 0 the system has chosen.

@@ -17,47 +17,65 @@ pub mod guard;
 mod hold;
 pub mod idempotency;
 pub mod lane;
+mod leader;
 pub mod ledger;
 pub mod limiter;
 mod memory;
 mod operator;
+mod packed;
+mod request_id;
 pub mod routing;
+mod sharing;
 pub mod tally;
 
-use std::{collections::BTreeMap, panic::AssertUnwindSafe, sync::Arc, time::Duration};
+use std::{
+    collections::{BTreeMap, HashMap},
+    sync::Arc,
+    time::Duration,
+};
 
-use futures_util::FutureExt;
+use arc_swap::ArcSwap;
+use parking_lot::Mutex;
 use tokio::{runtime::Handle, time::Instant};
 use tokio_util::task::TaskTracker;
 
 use self::{
     ask::{Ask, CacheMode, Reply},
-    attempt::{CardTags, Safeguards},
+    attempt::Safeguards,
+    budget::Budget,
     clock::Clock,
-    conclusion::{remembered, reused},
-    denial::{Denial, Refusal, Stage},
-    flight::{Boarding, Flight, Flights, Outcome},
+    denial::{Denial, Stage},
+    flight::{Boarding, Flight, Flights},
     hold::Holds,
-    idempotency::{Begin, Idempotency, Token},
+    idempotency::Idempotency,
     lane::Lane,
-    routing::{Journey, Policy},
+    operator::ErasedLately,
+    request_id::{Run, Started, answered},
+    routing::Policy,
+    sharing::Sharing,
 };
 pub use self::{
     conclusion::{Conclusion, Remembered},
     operator::Erased,
 };
 use crate::{
-    cache::{Digests, LocalCache, QuestionTag, Scope},
-    config::{CacheSettings, IdempotencySettings, Share, TtlSettings},
+    cache::{
+        Digests, KeyRing, LocalCache, QuestionTag, Scope, Tags,
+        shared::{Local, Shared},
+    },
+    config::{CacheSettings, IdempotencySettings, OnLoss, Share, TtlSettings},
     domain::{Field, InvalidInput, Operation, ProviderName, Question, Reason, Source, Violation},
     telemetry::events::{self, CacheOutcome, FlightScope, Tier},
-    telemetry::trace::Span,
 };
 
 /// What the service is made of.
 pub struct Parts {
     /// Keyed digests.
     pub digests: Digests,
+    /// Keyed digests under the key before, while it is being exchanged.
+    pub previous_digests: Option<Digests>,
+    /// The store that all replicas share, if there is one.
+    pub shared: Option<Arc<dyn Shared>>,
     /// All providers, by name.
     pub lanes: BTreeMap<ProviderName, Arc<Lane>>,
     /// The providers to ask, in order, by operation.
@@ -83,12 +101,18 @@ pub struct Service {
 }
 
 struct Inner {
-    digests: Digests,
+    keys: ArcSwap<KeyRing>,
+    sharing: Option<Sharing>,
+    erased: ErasedLately,
+    /// Budgets of callers that have asked a vendor.
+    purses: Mutex<HashMap<Arc<str>, Budget>>,
     lanes: BTreeMap<ProviderName, Arc<Lane>>,
     routes: BTreeMap<Operation, Vec<Arc<Lane>>>,
     policy: Policy,
     safeguards: Safeguards,
     request_ids: Idempotency<Remembered>,
+    window: Duration,
+    most_ids: usize,
     share: Share,
     ttl: TtlSettings,
     hold: Duration,
@@ -116,13 +140,28 @@ impl Service {
             .into_iter()
             .map(|(operation, names)| (operation, lanes_of(names)))
             .collect();
-        Self {
+        let redis = parts.cache.redis.as_ref();
+        let sharing = parts.shared.map(|store| Sharing {
+            store,
+            on_loss: redis.map_or(OnLoss::Degrade, |redis| redis.on_loss),
+            hold: parts.cache.outcome_unknown_hold,
+            max_queue: parts.policy.max_queue,
+        });
+        let service = Self {
             inner: Arc::new(Inner {
-                digests: parts.digests,
+                keys: ArcSwap::from_pointee(KeyRing {
+                    current: parts.digests,
+                    previous: parts.previous_digests,
+                }),
+                sharing,
+                erased: ErasedLately::default(),
+                purses: Mutex::default(),
                 routes,
                 lanes: parts.lanes,
                 policy: parts.policy,
                 safeguards: parts.safeguards,
+                window: parts.idempotency.window,
+                most_ids: parts.idempotency.max_entries_per_caller,
                 request_ids: Idempotency::new(parts.idempotency),
                 share: parts.cache.share,
                 ttl: parts.cache.ttl,
@@ -134,7 +173,12 @@ impl Service {
                 leaders: TaskTracker::new(),
                 clock: parts.clock,
             }),
+        };
+        if let Some(sharing) = &service.inner.sharing {
+            let local: Arc<dyn Local> = Arc::<Inner>::clone(&service.inner);
+            sharing.store.attach(Arc::downgrade(&local));
         }
+        service
     }
 
     /// The clock that the service goes by.
@@ -189,79 +233,64 @@ impl Service {
         let Some(id) = ask.request_id else {
             return self.answer(&ask, first, None).await;
         };
-        let content = self.inner.digests.content(&ask.question);
-        loop {
-            let begun = self
-                .inner
-                .request_ids
-                .begin(&ask.caller.name, id, content, Instant::now());
-            match begun {
-                Begin::New(token) => return self.answer(&ask, first, Some(token)).await,
-                Begin::Earlier(remembered) => return remembered.reply(),
-                Begin::Running(waiting) => {
-                    let ended = tokio::time::timeout_at(ask.deadline, waiting.ended());
-                    let ended = Box::pin(ended);
-                    match ended.await {
-                        Ok(Some(remembered)) => return remembered.reply(),
-                        // it left nothing to remember: now it is this one's turn
-                        Ok(None) => {}
-                        Err(_) => return Err(Denial::deadline(Stage::Waiting)),
-                    }
-                }
-                Begin::Reused => return Err(reused()),
-                Begin::Exhausted(after) => {
-                    let mut refusal = Refusal::new(Reason::RequestIdsExhausted);
-                    refusal.retry_after = Some(after);
-                    refusal.caller = Some(Arc::clone(&ask.caller.name));
-                    return Err(Denial::Refused(Box::new(refusal)));
-                }
-            }
+        // boxed, so that what is answered from memory does not carry its size about
+        match Box::pin(self.inner.begin(&ask, id)).await? {
+            Started::Run(run) => self.answer(&ask, first, Some(run)).await,
+            Started::Earlier(remembered) => remembered.reply(),
         }
     }
 
-    /// Answers a question that is not known by its request id. `token` is the request id to
-    /// remember the answer under.
-    async fn answer(
-        &self,
-        ask: &Ask,
-        first: &Lane,
-        mut token: Option<Token<Remembered>>,
-    ) -> Result<Reply, Denial> {
-        if let Some(conclusion) = self.inner.known_without_asking(ask, first) {
-            return Ok(remembered(token, conclusion));
+    /// Answers a question that is not known by its request id. `run` is the request id to remember
+    /// the answer under.
+    async fn answer(&self, ask: &Ask, first: &Lane, mut run: Option<Run>) -> Result<Reply, Denial> {
+        let inner = &self.inner;
+        let keys = inner.keys.load();
+        if let Some(conclusion) = inner.known_without_asking(ask, first) {
+            let card = || keys.each(|key| key.cache_card(ask.question.expose_card()));
+            return Ok(answered(run, card, conclusion));
         }
-        let scope = match self.inner.share {
+        let scope = match inner.share {
             Share::All => Scope::All,
             Share::Caller => Scope::Caller(&ask.caller.name),
         };
-        let tag = self
-            .inner
-            .digests
-            .question(&ask.question, scope, ask.pinned.as_ref());
+        let tags = keys.each(|key| key.question(&ask.question, scope, ask.pinned.as_ref()));
+        let card = || tags.map(QuestionTag::card);
         if ask.mode != CacheMode::Bypass {
-            let cached = self.inner.cached(&tag, ask).await;
+            let cached = inner.cached(&tags, ask).await;
             events::cache_lookup(Tier::Local, CacheOutcome::of(cached.is_some()));
-            if let Some(conclusion) = cached {
-                return Ok(remembered(token, conclusion));
+            let known = match cached {
+                Some(known) => Some(known),
+                None if inner.may_share(ask) => Box::pin(inner.shared(&keys, &tags, ask)).await,
+                None => None,
+            };
+            if let Some(conclusion) = known {
+                return Ok(answered(run, card, conclusion));
             }
         }
         if ask.mode == CacheMode::OnlyIfCached {
             return Err(Denial::because(Reason::NotCached));
         }
         // only a request id that stands for nothing yet asks anew while the question is held
-        let asks_anew = ask.mode == CacheMode::Bypass && token.is_some();
+        let asks_anew = ask.mode == CacheMode::Bypass && run.is_some();
         let held = || {
-            let hold = self.inner.holds.get(&tag);
+            let hold = inner.holds.get(&tags, Instant::now());
             hold.filter(|_| !asks_anew)
         };
         if let Some(denial) = held() {
             return Err(Denial::clone(&denial));
         }
         // what is answered from memory, which is most, needs no list
-        let candidates: Vec<_> = self.inner.candidates(ask).cloned().collect();
+        let candidates: Vec<_> = inner.candidates(ask).cloned().collect();
+        let wish = Wish {
+            keys: &keys,
+            tags,
+            ask,
+            candidates: &candidates,
+            asks_anew,
+        };
         loop {
             // boxed, so that what is answered from memory does not carry its size about
-            let boarded = Box::pin(self.board(tag, ask, &candidates, &mut token, held)).await?;
+            let boarded = Box::pin(self.board(&wish, &mut run, held)).await?;
             if let Some(reply) = boarded {
                 return Ok(reply);
             }
@@ -273,24 +302,29 @@ impl Service {
     /// was no call for this caller's question.
     async fn board(
         &self,
-        tag: QuestionTag,
-        ask: &Ask,
-        candidates: &[Arc<Lane>],
-        token: &mut Option<Token<Remembered>>,
+        wish: &Wish<'_>,
+        run: &mut Option<Run>,
         held: impl Fn() -> Option<Arc<Denial>>,
     ) -> Result<Option<Reply>, Denial> {
+        let (ask, candidates) = (wish.ask, wish.candidates);
         let names = || candidates.iter().map(|lane| lane.name().clone()).collect();
-        let (flight, leads) = match self.inner.flights.board(tag, ask.deadline, token, names) {
+        let id = run.as_ref().and_then(Run::shared_id);
+        let flights = &self.inner.flights;
+        let boarding = flights.board(wish.keys, wish.tags, ask.deadline, run, names);
+        let (flight, leads) = match boarding {
             Boarding::Follower(flight) => {
                 events::flight_followed(FlightScope::Local);
+                if flight.was_sent() {
+                    self.inner.note_as_sent(id);
+                }
                 (flight, false)
             }
             Boarding::Leader(flight) => {
                 // a call that ended between our look for a hold and our boarding set one before it
                 // let go of the question: its outcome is ours, as if we had joined it
                 match held() {
-                    Some(denial) => self.inner.flights.land(&tag, &flight, Err(denial)),
-                    None => self.launch(tag, &flight, ask, candidates),
+                    Some(denial) => flights.land(&flight, Err(denial)),
+                    None => self.launch(&flight, wish),
                 }
                 (flight, true)
             }
@@ -319,14 +353,28 @@ impl Service {
     }
 
     /// Has a question asked on a task of its own: nobody who stops waiting ends it.
-    fn launch(&self, tag: QuestionTag, flight: &Arc<Flight>, ask: &Ask, candidates: &[Arc<Lane>]) {
+    fn launch(&self, flight: &Arc<Flight>, wish: &Wish<'_>) {
         let inner = Arc::clone(&self.inner);
         let flight = Arc::clone(flight);
-        let (ask, candidates) = (ask.clone(), candidates.to_vec());
+        let (ask, candidates) = (wish.ask.clone(), wish.candidates.to_vec());
+        let asks_anew = wish.asks_anew;
         let span = flight.begin_span();
-        let leader = async move { span.within(inner.lead(tag, flight, ask, candidates)).await };
+        let leader = async move {
+            let leading = inner.lead(flight, ask, candidates, asks_anew);
+            span.within(leading).await
+        };
         self.inner.leaders.spawn_on(leader, &self.inner.outside);
     }
+}
+
+/// A question for which a vendor is to be asked.
+struct Wish<'a> {
+    keys: &'a Arc<KeyRing>,
+    tags: Tags<QuestionTag>,
+    ask: &'a Ask,
+    candidates: &'a [Arc<Lane>],
+    /// Whether it is asked anew though it is held.
+    asks_anew: bool,
 }
 
 impl Inner {
@@ -363,6 +411,14 @@ impl Inner {
             .filter(|lane| ask.caller.may_use(lane.name()) && lane.can(&ask.question))
     }
 
+    /// Whether a question is any business of other replicas: not if nobody but this process can
+    /// answer it.
+    fn may_share(&self, ask: &Ask) -> bool {
+        let sharing = self.sharing.as_ref();
+        sharing.is_some_and(|it| it.store.is_up())
+            && self.candidates(ask).any(|lane| !lane.is_embedded())
+    }
+
     /// What the first provider knows without waiting, if it is an embedded table.
     fn known_without_asking(&self, ask: &Ask, first: &Lane) -> Option<Conclusion> {
         let Question::CardInfo(inquiry) = &ask.question else {
@@ -377,72 +433,8 @@ impl Inner {
             answer: Arc::new(answer),
             provider: first.name().clone(),
             source: Source::Embedded,
+            embedded: true,
             attempts: Vec::new(),
         })
-    }
-
-    /// Has a question asked, remembers what came of it, and tells everybody who waits.
-    async fn lead(
-        self: Arc<Self>,
-        tag: QuestionTag,
-        flight: Arc<Flight>,
-        ask: Ask,
-        candidates: Vec<Arc<Lane>>,
-    ) {
-        let asking = AssertUnwindSafe(self.ask_vendors(&tag, &flight, &ask, &candidates));
-        let outcome = asking.catch_unwind().await.unwrap_or_else(|_panic| {
-            let reason = if flight.was_sent() {
-                Reason::OutcomeUnknown
-            } else {
-                Reason::Internal
-            };
-            let denial = Denial::because(reason);
-            self.hold_if_unknown(&tag, &denial);
-            Err(Arc::new(denial))
-        });
-        self.remember(&tag, &outcome).await;
-        events::flight_ended(match &outcome {
-            Ok(conclusion) => conclusion.answer.finding.result_name(),
-            Err(denial) => denial.reason_name(),
-        });
-        self.flights.land(&tag, &flight, outcome);
-    }
-
-    async fn ask_vendors(
-        &self,
-        tag: &QuestionTag,
-        flight: &Flight,
-        ask: &Ask,
-        candidates: &[Arc<Lane>],
-    ) -> Outcome {
-        // somebody else's call may have landed between our look into the cache and our boarding
-        if ask.mode != CacheMode::Bypass
-            && let Some(conclusion) = self.cached(tag, ask).await
-        {
-            return Ok(Arc::new(conclusion));
-        }
-        let card = ask.question.expose_card();
-        let card = CardTags {
-            guard: self.digests.guard_card(card),
-            ledger: self.digests.ledger_card(card),
-        };
-        let journey = Journey::new(&self.policy, &self.safeguards, ask, flight, card);
-        let span = Span::part("route");
-        let travelled = span.within(journey.travel(candidates)).await;
-        drop(span);
-        match travelled.result {
-            Ok((answer, provider, source)) => Ok(Arc::new(Conclusion {
-                answer,
-                provider,
-                source,
-                attempts: travelled.attempts,
-            })),
-            Err(denial) => {
-                self.hold_if_unknown(tag, &denial);
-                self.stale(tag, ask, travelled.attempts)
-                    .await
-                    .ok_or_else(|| Arc::new(denial))
-            }
-        }
     }
 }

@@ -8,7 +8,7 @@ use serde_json::{Value, json};
 use super::admin_token::AdminToken;
 use crate::{
     admin::{Controls, Done},
-    cache::key::CardTag,
+    cache::{key::CardTag, shared::Lost},
     config::LogLevel,
     domain::{CardNumber, ProviderName},
     service::{
@@ -65,13 +65,20 @@ impl Controls for Operator {
     async fn guard_reset(&self, card: CardNumber) -> Done {
         let known = self.service.guard_reset(&card).await;
         self.wrote("guard_reset", Some(self.service.ledger_tag(&card)), None);
-        Ok(json!({ "known": known }))
+        match known {
+            Ok(known) => Ok(json!({ "known": known })),
+            Err(Lost) => Err("the shared store is lost: only this replica has forgotten"),
+        }
     }
 
     async fn erase(&self, card: CardNumber) -> Done {
         let erased = self.service.erase(&card).await;
         self.wrote("erase", Some(self.service.ledger_tag(&card)), None);
-        Ok(json!({ "answers": erased.answers, "request_ids": erased.request_ids }))
+        Ok(json!({
+            "answers": erased.answers,
+            "request_ids": erased.request_ids,
+            "everywhere": erased.everywhere,
+        }))
     }
 
     fn log_level(&self, level: &str) -> Done {

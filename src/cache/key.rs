@@ -65,6 +65,12 @@ impl fmt::Debug for QuestionTag {
 pub struct CardTag([u8; CARD_BYTES]);
 
 impl CardTag {
+    /// A tag from all of its bytes, as it came from another replica.
+    #[must_use]
+    pub const fn from_bytes(bytes: [u8; CARD_BYTES]) -> Self {
+        Self(bytes)
+    }
+
     /// All bytes.
     #[must_use]
     pub const fn as_bytes(&self) -> &[u8] {
@@ -123,6 +129,16 @@ impl<T> Tags<T> {
         Tags {
             current: change(&self.current),
             previous: self.previous.as_ref().map(change),
+        }
+    }
+}
+
+impl<T> From<T> for Tags<T> {
+    /// Under one key alone.
+    fn from(current: T) -> Self {
+        Self {
+            current,
+            previous: None,
         }
     }
 }

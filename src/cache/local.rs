@@ -8,7 +8,7 @@ use jiff::Timestamp;
 use moka::{Expiry, policy::EvictionPolicy, sync::Cache};
 
 use self::packed::Packed;
-use super::key::{CardTag, QuestionTag};
+use super::key::{CardTag, QuestionTag, Tags};
 use crate::domain::{Answer, Finding, ProviderName};
 
 /// What an entry takes beside what hangs on its value: key, value, and the cache's own lists and
@@ -124,13 +124,24 @@ impl LocalCache {
     }
 
     /// What is kept under a tag, fresh or stale.
-    pub async fn get(&self, tag: &QuestionTag) -> Option<Stored> {
-        self.entries.get(tag).map(Kept::stored)
+    pub async fn get(&self, tags: &Tags<QuestionTag>) -> Option<Stored> {
+        if let Some(kept) = self.entries.get(&tags.current) {
+            return Some(kept.stored());
+        }
+        let kept = self.entries.get(tags.previous.as_ref()?)?;
+        Some(kept.stored())
     }
 
     /// Keeps an answer.
-    pub async fn put(&self, tag: QuestionTag, stored: Stored) {
-        self.entries.insert(tag, Kept::of(stored));
+    pub async fn put(&self, tags: &Tags<QuestionTag>, stored: &Stored) {
+        for tag in tags.iter() {
+            self.entries.insert(*tag, Kept::of(stored.clone()));
+        }
+    }
+
+    /// Forgets everything.
+    pub fn erase_all(&self) {
+        self.entries.invalidate_all();
     }
 
     /// Forgets everything about a card; returns how many answers that were.

@@ -22,11 +22,24 @@
 //! the seat is somebody else's: a leader that was stopped for a while cannot send what another
 //! one is sending.
 
+mod backlog;
+mod forms;
+mod keeper;
+mod link;
+mod names;
+mod scripts;
+mod store;
+
 use std::{sync::Arc, time::Duration};
 
 use async_trait::async_trait;
 use uuid::Uuid;
 
+pub use self::{
+    forms::Offset,
+    link::{Address, BadAddress},
+    store::{RedisStore, Settings, token},
+};
 use super::key::{CardTag, Content, KeyRing, QuestionTag, Tags};
 use crate::domain::{GuardEffect, Operation, ProviderName, reason::vocabulary};
 
@@ -220,15 +233,16 @@ pub struct Settle {
     /// Its slot, which is given back. A slot that has ended meanwhile stands for a call and a
     /// mismatch, and nothing more is counted.
     pub slot: Slot,
-    /// Whether the slot was taken in the store. One that was not is counted as if it had been.
+    /// Whether the store is known to have given the slot. One that it does not know is counted as
+    /// if it had; one that it has given all the same is settled like any other.
     pub was_staked: bool,
     /// What it does to the card's counts.
     pub effect: GuardEffect,
-    /// The day that the price was taken on: a later day is not changed.
+    /// The day that the price was taken on, a later one is not changed; -1: not known, this one.
     pub day: i64,
-    /// Prices that are given back because nothing was charged.
+    /// Prices that are given back because nothing was charged, if the slot was there.
     pub refunds: Vec<Price>,
-    /// Prices of a call that was not staked in the store and may have been charged.
+    /// Prices of a call that may have been charged, if the slot was not there.
     pub spent: Vec<Price>,
 }
 
@@ -345,8 +359,10 @@ pub struct GuardCounts {
 }
 
 /// What one process knows, for a store that was emptied.
-#[derive(Debug, Clone, Default)]
+#[derive(Debug, Clone)]
 pub struct Seed {
+    /// The keys that the tags were made with.
+    pub keys: Arc<KeyRing>,
     /// Counts of cards that this process asked about: tag, family, caller, calls, mismatches.
     pub cards: Vec<SeedCard>,
     /// Questions that are held.
@@ -407,6 +423,9 @@ pub trait Shared: Send + Sync {
 
     /// Makes the memory of this process known, once, before anything else.
     fn attach(&self, local: std::sync::Weak<dyn Local>);
+
+    /// Looks for the store for as long as `patience`, and goes on looking after it by itself.
+    async fn start(&self, patience: Duration);
 
     /// The answer to a question, if there is one.
     async fn look(

@@ -6,17 +6,26 @@
 use std::{sync::Arc, time::Duration};
 
 use jiff::Timestamp;
+use tokio::time::Instant;
 
 use super::{
     ask::Ask,
     budget::{self, Hold},
+    day::next_midnight,
     denial::{Denial, Refusal, Stage},
+    flight::Flight,
     guard::{self, Guard, Reservation},
     lane::Lane,
     ledger::{Call, Event, EventKind, Ledger, Settlement},
+    limiter::NotBefore,
+    sharing::{self, Bet, Departure, SharedStake, Sharing, Taken},
 };
 use crate::{
-    cache::key::CardTag,
+    cache::{
+        Tags,
+        key::CardTag,
+        shared::{Lost, Purse, Settle, Slot, token},
+    },
     config::providers::Money,
     domain::{Answer, Charge, GuardEffect, Reason},
     provider::{Health, ProviderError},
@@ -40,6 +49,15 @@ pub enum Stopped {
     },
     /// This vendor's budget is spent; another one may be asked.
     ProviderBudgetSpent,
+    /// The vendor was asked as often as it may be in this second.
+    Busy {
+        /// When it may be asked again.
+        wait: Duration,
+    },
+    /// Another replica makes this call by now.
+    SeatLost,
+    /// The store that replicas share is lost, and the operator prefers refusing.
+    StoreLost,
     /// The ledger cannot be written, so nothing may be sent.
     LedgerUnavailable,
     /// Too little time is left for one more attempt.
@@ -59,12 +77,26 @@ pub struct Safeguards {
 #[derive(Debug, Clone, Copy)]
 pub struct CardTags {
     /// For the guard.
-    pub guard: CardTag,
+    pub guard: Tags<CardTag>,
     /// For the ledger.
     pub ledger: CardTag,
 }
 
 impl Stopped {
+    /// Whether it keeps a question from a vendor for a reason of money or of the card, and not of
+    /// the moment.
+    const fn is_worth_a_line(self) -> bool {
+        match self {
+            Self::CardClosed { .. }
+            | Self::NoRoomForCards
+            | Self::CallerBudgetSpent { .. }
+            | Self::ProviderBudgetSpent
+            | Self::StoreLost
+            | Self::LedgerUnavailable => true,
+            Self::Busy { .. } | Self::SeatLost | Self::OutOfTime => false,
+        }
+    }
+
     /// Its name in the public vocabulary.
     #[must_use]
     pub const fn reason(self) -> Reason {
@@ -73,6 +105,8 @@ impl Stopped {
             Self::NoRoomForCards => Reason::Overloaded,
             Self::CallerBudgetSpent { .. } => Reason::CallerBudgetSpent,
             Self::ProviderBudgetSpent => Reason::ProviderBudgetSpent,
+            Self::Busy { .. } => Reason::Overloaded,
+            Self::SeatLost | Self::StoreLost => Reason::SharedStateUnavailable,
             Self::LedgerUnavailable => Reason::LedgerUnavailable,
             Self::OutOfTime => Reason::DeadlineExceeded,
         }
@@ -83,7 +117,10 @@ impl Stopped {
     pub fn denial(self, caller: &Arc<str>) -> Denial {
         let mut refusal = Refusal::new(self.reason());
         match self {
-            Self::CardClosed { retry_after } => refusal.retry_after = Some(retry_after),
+            Self::CardClosed { retry_after } | Self::Busy { wait: retry_after } => {
+                refusal.retry_after = Some(retry_after);
+            }
+            Self::SeatLost | Self::StoreLost => refusal.retry_after = Some(sharing::retry_after()),
             Self::CallerBudgetSpent { retry_after } => refusal.retry_after = retry_after,
             Self::OutOfTime => refusal.stage = Some(Stage::Routing),
             Self::NoRoomForCards | Self::ProviderBudgetSpent | Self::LedgerUnavailable => {}
@@ -98,163 +135,362 @@ impl Stopped {
 pub enum Stake {
     /// Nothing: the provider is embedded.
     Nothing,
-    /// All three.
-    All {
-        /// The slot of the card.
-        card: Reservation,
-        /// The price, from both budgets.
-        money: [Hold; 2],
-        /// The call as the ledger knows it.
-        call: Box<Call>,
-        /// Where its end is written down.
-        ledger: Ledger,
-    },
+    /// Everything.
+    All(Box<Staked>),
 }
 
-/// Takes a slot of the card, then the price from both budgets, then writes the intent down.
-///
-/// # Errors
-/// When one of them has no room; what was taken before is given back.
-pub async fn stake(
-    safeguards: &Safeguards,
-    ask: &Ask,
-    lane: &Lane,
-    tags: CardTags,
-) -> Result<Stake, Stopped> {
-    if lane.is_embedded() {
-        return Ok(Stake::Nothing);
-    }
-    let operation = ask.question.operation();
-    let call = Box::new(Call {
-        // from the thread's own generator: `new_v4` would ask the kernel every time
-        call_id: uuid::Builder::from_random_bytes(rand::random()).into_uuid(),
-        caller: Arc::clone(&ask.caller.name),
-        provider: lane.name().clone(),
-        operation,
-        price: lane.price(operation).cloned(),
-        request_id: ask.request_id,
-        consent_reference: ask.consent_reference.clone(),
-        card_tag: tags.ledger,
-    });
-    let staked = stake_in_order(safeguards, ask, lane, tags, &call).await;
-    match staked {
-        Ok((card, money)) => Ok(Stake::All {
-            card,
-            money,
-            call,
-            ledger: safeguards.ledger.clone(),
-        }),
-        Err(stopped) => {
-            let now = safeguards.guard.clock().now();
-            let refused = Event {
-                kind: EventKind::Refused,
-                call_id: None,
-                result: stopped.reason().as_str(),
-                ..call.intent(now)
-            };
-            safeguards.ledger.refused(&refused);
-            Err(stopped)
+/// Everything that an attempt has taken.
+pub struct Staked {
+    slots: Slots,
+    money: Vec<Hold>,
+    call: Call,
+    ledger: Ledger,
+    /// The attempt as the shared store has to be told of it.
+    shared: Option<SharedStake>,
+    departure: Option<Departure>,
+}
+
+/// The slot of a card, under each of its tags. Only a slot that another store has given may be
+/// missing: where there is no room to note it.
+#[derive(Default)]
+struct Slots {
+    current: Option<Reservation>,
+    previous: Option<Reservation>,
+}
+
+impl Slots {
+    fn settle(self, effect: GuardEffect) {
+        if let Some(slot) = self.current {
+            slot.settle(effect);
+        }
+        if let Some(slot) = self.previous {
+            slot.settle_again(effect);
         }
     }
 }
 
-async fn stake_in_order(
-    safeguards: &Safeguards,
-    ask: &Ask,
-    lane: &Lane,
-    tags: CardTags,
-    call: &Call,
-) -> Result<(Reservation, [Hold; 2]), Stopped> {
-    let family = call.operation.into();
-    let card = safeguards
-        .guard
-        .reserve(tags.guard, &ask.caller.name, family, lane.longest_call())
-        .map_err(|refused| {
-            events::guard_refused(refused.as_str());
-            match refused {
-                guard::Refused::Closed { retry_after, .. } => Stopped::CardClosed { retry_after },
-                guard::Refused::Full => Stopped::NoRoomForCards,
+/// What an attempt is staked against.
+pub struct Table<'a> {
+    /// What stands before money.
+    pub safeguards: &'a Safeguards,
+    /// The store that replicas share, if there is one.
+    pub sharing: Option<&'a Sharing>,
+    /// The question, and who asks it.
+    pub ask: &'a Ask,
+    /// The call that the attempt is part of.
+    pub flight: &'a Flight,
+    /// The card.
+    pub card: CardTags,
+}
+
+impl Table<'_> {
+    /// Takes a slot of the card, the price from both budgets and a place within the vendor's limit,
+    /// then writes the intent down.
+    ///
+    /// # Errors
+    /// When one of them has no room; what was taken before is given back.
+    pub async fn stake(&self, lane: &Lane) -> Result<Stake, Stopped> {
+        if lane.is_embedded() {
+            return Ok(Stake::Nothing);
+        }
+        let operation = self.ask.question.operation();
+        let call = Call {
+            // from the thread's own generator: `new_v4` would ask the kernel every time
+            call_id: uuid::Builder::from_random_bytes(rand::random()).into_uuid(),
+            caller: Arc::clone(&self.ask.caller.name),
+            provider: lane.name().clone(),
+            operation,
+            price: lane.price(operation).cloned(),
+            request_id: self.ask.request_id,
+            consent_reference: self.ask.consent_reference.clone(),
+            card_tag: self.card.ledger,
+        };
+        match self.take(lane, call).await {
+            Ok(staked) => Ok(Stake::All(Box::new(staked))),
+            Err((stopped, call)) => {
+                if stopped.is_worth_a_line() {
+                    self.write_refusal(stopped, &call);
+                }
+                Err(stopped)
             }
-        })?;
-    let now = safeguards.guard.clock().now();
-    let money = match holds(ask, lane, call.price.as_ref(), now) {
-        Ok(money) => money,
-        Err(stopped) => {
-            card.release();
-            return Err(stopped);
         }
-    };
-    if safeguards.ledger.intent(call, now).await.is_err() {
-        card.release();
-        money.into_iter().for_each(Hold::release);
-        return Err(Stopped::LedgerUnavailable);
     }
-    Ok((card, money))
-}
 
-fn holds(
-    ask: &Ask,
-    lane: &Lane,
-    price: Option<&Money>,
-    now: Timestamp,
-) -> Result<[Hold; 2], Stopped> {
-    let vendor = lane
-        .budget()
-        .reserve(price, now)
-        .map_err(|_| Stopped::ProviderBudgetSpent)?;
-    match ask.caller.budget.reserve(price, now) {
-        Ok(caller) => Ok([vendor, caller]),
-        Err(refused) => {
-            vendor.release();
-            let retry_after = match refused {
-                budget::Refused::Spent { retry_after } => Some(retry_after),
-                budget::Refused::OtherCurrency => None,
-            };
-            Err(Stopped::CallerBudgetSpent { retry_after })
+    fn write_refusal(&self, stopped: Stopped, call: &Call) {
+        let refused = Event {
+            kind: EventKind::Refused,
+            call_id: None,
+            result: stopped.reason().as_str(),
+            ..call.intent(self.now())
+        };
+        self.safeguards.ledger.refused(&refused);
+    }
+
+    async fn take(&self, lane: &Lane, call: Call) -> Result<Staked, (Stopped, Call)> {
+        let bet = match self.bet(lane, &call) {
+            Ok(bet) => bet,
+            Err(stopped) => return Err((stopped, call)),
+        };
+        let given = match self.ask_store(&bet).await {
+            Ok(given) => given,
+            Err(stopped) => return Err((stopped, call)),
+        };
+        let taken = match &given {
+            Some(given) => Ok(self.note(&bet, &call, given)),
+            None => self.take_here(lane, &call),
+        };
+        let (slots, money) = match taken {
+            Ok(taken) => taken,
+            Err(stopped) => return Err((stopped, call)),
+        };
+        let prices = bet.prices.into_iter().map(|(_, price)| price).collect();
+        let shared = self.sharing.map(|_| SharedStake {
+            slot: bet.slot,
+            prices,
+            day: given.as_ref().map(|given| given.day),
+        });
+        let mut staked = Staked {
+            slots,
+            money: money.into(),
+            call,
+            ledger: self.safeguards.ledger.clone(),
+            shared,
+            departure: given.map(|given| given.departure),
+        };
+        if staked
+            .ledger
+            .intent(&staked.call, self.now())
+            .await
+            .is_err()
+        {
+            let told = staked.take_back();
+            if let (Some(sharing), Some(settle)) = (self.sharing, told) {
+                sharing.settle(self.flight, settle).await;
+            }
+            return Err((Stopped::LedgerUnavailable, staked.call));
         }
+        Ok(staked)
+    }
+
+    /// What the attempt is about to take.
+    fn bet<'a>(&self, lane: &'a Lane, call: &Call) -> Result<Bet<'a>, Stopped> {
+        let price = call.price.as_ref();
+        let vendor = sharing::price(
+            Purse::Provider(lane.name().clone()),
+            lane.budget().whole(price),
+        );
+        let vendor = vendor.map_err(|_| Stopped::ProviderBudgetSpent)?;
+        let caller = &self.ask.caller;
+        let purse = Purse::Caller(Arc::clone(&caller.name));
+        let caller = sharing::price(purse, caller.budget.whole(price));
+        let caller = caller.map_err(|_| Stopped::CallerBudgetSpent { retry_after: None })?;
+        let now = self.now();
+        let until_midnight = next_midnight(now).duration_since(now).try_into().ok();
+        let spent_by_caller = Stopped::CallerBudgetSpent {
+            retry_after: until_midnight,
+        };
+        let prices = [
+            (Stopped::ProviderBudgetSpent, vendor),
+            (spent_by_caller, caller),
+        ];
+        let family = call.operation.into();
+        Ok(Bet {
+            lane,
+            operation: call.operation,
+            slot: Slot {
+                token: token(),
+                card: self.card.guard,
+                family,
+                caller: Arc::clone(&self.ask.caller.name),
+            },
+            limits: self.safeguards.guard.whole_limits(family),
+            prices: prices
+                .into_iter()
+                .filter_map(|(stopped, price)| Some((stopped, price?)))
+                .collect(),
+        })
+    }
+
+    /// What the shared store gives; `None`: it is lost or there is none, and this process decides.
+    async fn ask_store(&self, bet: &Bet<'_>) -> Result<Option<Taken>, Stopped> {
+        let Some(sharing) = self.sharing else {
+            return Ok(None);
+        };
+        let Some(seat) = self.flight.seat() else {
+            sharing.may_go_alone()?;
+            return Ok(None);
+        };
+        // from here on whoever joins notes its request id as sent by itself
+        self.flight.mark_sent();
+        let ids = self.flight.shared_ids();
+        match sharing.stake(seat, bet, ids).await? {
+            Ok(taken) => Ok(Some(taken)),
+            Err(Lost) => {
+                sharing.go_alone()?;
+                Ok(None)
+            }
+        }
+    }
+
+    /// Notes here what the store has given, so that this process knows its own part should the
+    /// store be lost.
+    fn note(&self, bet: &Bet<'_>, call: &Call, given: &Taken) -> (Slots, [Hold; 2]) {
+        let (guard, caller) = (&self.safeguards.guard, &self.ask.caller);
+        let now = self.now();
+        let note = |tag: &CardTag| guard.note(*tag, &caller.name, bet.slot.family);
+        let slots = Slots {
+            current: note(&self.card.guard.current),
+            previous: self.card.guard.previous.as_ref().and_then(note),
+        };
+        if let Some(limiter) = bet.lane.limiter(call.operation) {
+            limiter.note(Instant::now());
+        }
+        for ((_, price), spent) in bet.prices.iter().zip(&given.spent_micros) {
+            match &price.purse {
+                Purse::Provider(_) => bet.lane.budget().learn(*spent, now),
+                Purse::Caller(_) => caller.budget.learn(*spent, now),
+            }
+        }
+        let price = call.price.as_ref();
+        let money = [
+            bet.lane.budget().note(price, now),
+            caller.budget.note(price, now),
+        ];
+        (slots, money)
+    }
+
+    /// Takes everything from what this process may use by itself.
+    fn take_here(&self, lane: &Lane, call: &Call) -> Result<(Slots, [Hold; 2]), Stopped> {
+        let reserve = |tag: &CardTag| {
+            let guard = &self.safeguards.guard;
+            let lasts = lane.longest_call();
+            let family = call.operation.into();
+            let reserved = guard.reserve(*tag, &self.ask.caller.name, family, lasts);
+            reserved.map_err(|refused| {
+                events::guard_refused(refused.as_str());
+                match refused {
+                    guard::Refused::Closed { retry_after, .. } => {
+                        Stopped::CardClosed { retry_after }
+                    }
+                    guard::Refused::Full => Stopped::NoRoomForCards,
+                }
+            })
+        };
+        let mut slots = Slots {
+            current: Some(reserve(&self.card.guard.current)?),
+            previous: None,
+        };
+        let mut rest = || {
+            if let Some(tag) = &self.card.guard.previous {
+                slots.previous = Some(reserve(tag)?);
+            }
+            let money = self.holds(lane, call.price.as_ref())?;
+            if let Some(limiter) = lane.limiter(call.operation)
+                && let Err(NotBefore(wait)) = limiter.try_acquire(Instant::now())
+            {
+                money.into_iter().for_each(Hold::release);
+                return Err(Stopped::Busy { wait });
+            }
+            Ok(money)
+        };
+        match rest() {
+            Ok(money) => Ok((slots, money)),
+            Err(stopped) => {
+                slots.settle(GuardEffect::Nothing);
+                Err(stopped)
+            }
+        }
+    }
+
+    fn holds(&self, lane: &Lane, price: Option<&Money>) -> Result<[Hold; 2], Stopped> {
+        let now = self.now();
+        let vendor = lane.budget().reserve(price, now);
+        let vendor = vendor.map_err(|_| Stopped::ProviderBudgetSpent)?;
+        match self.ask.caller.budget.reserve(price, now) {
+            Ok(caller) => Ok([vendor, caller]),
+            Err(refused) => {
+                vendor.release();
+                let retry_after = match refused {
+                    budget::Refused::Spent { retry_after } => Some(retry_after),
+                    budget::Refused::OtherCurrency => None,
+                };
+                Err(Stopped::CallerBudgetSpent { retry_after })
+            }
+        }
+    }
+
+    fn now(&self) -> Timestamp {
+        self.safeguards.guard.clock().now()
     }
 }
 
 impl Stake {
-    /// Counts what the attempt came to.
-    pub fn settle(self, result: &Result<Answer, ProviderError>, now: Timestamp) {
-        let Self::All {
-            card,
-            money,
-            call,
-            ledger,
-        } = self
-        else {
-            return;
+    /// Whether the call may still be sent.
+    #[must_use]
+    pub fn may_depart(&self) -> bool {
+        match self {
+            Self::Nothing => true,
+            Self::All(staked) => staked.departure.is_none_or(|it| it.is_open()),
+        }
+    }
+
+    /// Counts what the attempt came to; returns what the shared store is to be told of it.
+    pub fn settle(self, result: &Result<Answer, ProviderError>, now: Timestamp) -> Option<Settle> {
+        let Self::All(mut staked) = self else {
+            return None;
         };
-        let settlement = match result {
-            Ok(answer) => {
-                card.settle(answer.finding.guard_effect());
+        let (effect, settlement) = match result {
+            Ok(answer) => (
+                answer.finding.guard_effect(),
                 Settlement {
                     result: answer.finding.result_name(),
                     charge: answer.charge,
                     provider_request_id: answer.provider_request_id.clone(),
-                }
-            }
-            Err(error) => {
-                match error.kind.charge() {
-                    Charge::NotCharged => card.release(),
-                    Charge::Charged | Charge::Unknown => card.unknown(),
-                }
+                },
+            ),
+            Err(error) => (
+                effect_of(error.kind.charge()),
                 Settlement {
                     result: error.kind.as_str(),
                     charge: error.kind.charge(),
                     provider_request_id: error.provider_request_id.clone(),
-                }
-            }
+                },
+            ),
         };
-        for hold in money {
-            hold.settle(settlement.charge);
+        staked.ledger.settled(&staked.call, &settlement, now);
+        staked.close(effect, settlement.charge, result.is_ok())
+    }
+}
+
+impl Staked {
+    /// Gives everything back: nothing was sent.
+    fn take_back(&mut self) -> Option<Settle> {
+        self.close(GuardEffect::Nothing, Charge::NotCharged, false)
+    }
+
+    fn close(&mut self, effect: GuardEffect, charge: Charge, told: bool) -> Option<Settle> {
+        let slots = std::mem::take(&mut self.slots);
+        if told || effect == GuardEffect::Nothing {
+            slots.settle(effect);
+        } else {
+            // nobody has told a mismatch, so nobody is suspected for it
+            drop(slots);
         }
-        if let (Some(price), Charge::Charged | Charge::Unknown) = (&call.price, settlement.charge) {
-            events::spent(&call.provider, &price.currency, price.micros);
+        if let (Some(price), Charge::Charged | Charge::Unknown) = (&self.call.price, charge) {
+            events::spent(&self.call.provider, &price.currency, price.micros);
         }
-        ledger.settled(&call, &settlement, now);
+        for hold in self.money.drain(..) {
+            hold.settle(charge);
+        }
+        Some(self.shared.take()?.settle(effect, charge))
+    }
+}
+
+/// What an attempt without an answer does to a card: what may have run counts as a mismatch.
+const fn effect_of(charge: Charge) -> GuardEffect {
+    match charge {
+        Charge::NotCharged => GuardEffect::Nothing,
+        Charge::Charged | Charge::Unknown => GuardEffect::Mismatch,
     }
 }
 

@@ -63,6 +63,8 @@ struct Today {
     turn: u64,
     spent_micros: u64,
     held_micros: u64,
+    /// What all replicas together had taken when this one last asked; 0 where they do not share.
+    by_all_micros: u64,
 }
 
 /// The price of one call, reserved.
@@ -155,12 +157,66 @@ impl Budget {
         })
     }
 
+    /// What a shared store has to know to take a price: the price and the undivided limit. `None`
+    /// where nothing is counted.
+    ///
+    /// # Errors
+    /// When the price is in another currency.
+    pub fn whole(&self, price: Option<&Money>) -> Result<Option<(u64, u64)>, Refused> {
+        match (&self.inner.limit, price) {
+            (Some(limit), Some(price)) if limit.currency != price.currency => {
+                Err(Refused::OtherCurrency)
+            }
+            (Some(limit), Some(price)) => Ok(Some((price.micros, limit.micros))),
+            _ => Ok(None),
+        }
+    }
+
+    /// Holds a price that a shared store has found room for, whatever is known here.
+    pub fn note(&self, price: Option<&Money>, now: Timestamp) -> Hold {
+        let counted = self.whole(price).ok().flatten();
+        let micros = counted.map_or(0, |(micros, _)| micros);
+        let mut today = self.inner.today.lock();
+        today.turn_to(now);
+        today.held_micros = today.held_micros.saturating_add(micros);
+        Hold {
+            inner: Arc::clone(&self.inner),
+            turn: today.turn,
+            micros,
+            open: true,
+        }
+    }
+
+    /// Learns what all replicas together have spent today.
+    pub fn learn(&self, spent_micros: u64, now: Timestamp) {
+        let mut today = self.inner.today.lock();
+        today.turn_to(now);
+        today.by_all_micros = spent_micros;
+    }
+
+    /// What this process knows that it has spent or may spend today, in millionths.
+    #[must_use]
+    pub fn taken_micros(&self, now: Timestamp) -> u64 {
+        let mut today = self.inner.today.lock();
+        today.turn_to(now);
+        today.spent_micros.saturating_add(today.held_micros)
+    }
+
     /// Which part of today's budget is spent, 1 being all of it; `None` without a limit.
     #[must_use]
     pub fn spent_ratio(&self, now: Timestamp) -> Option<f64> {
         let limit = self.inner.limit.as_ref()?;
-        let spent = self.spent_micros(now);
-        let limit = self.inner.limit_micros(limit);
+        let (spent, by_all) = {
+            let mut today = self.inner.today.lock();
+            today.turn_to(now);
+            (today.spent_micros, today.by_all_micros)
+        };
+        let spent = spent.max(by_all);
+        let limit = if by_all > 0 {
+            limit.micros
+        } else {
+            self.inner.limit_micros(limit)
+        };
         if limit == 0 {
             return Some(1.0);
         }
@@ -182,12 +238,13 @@ impl Budget {
         })
     }
 
-    /// What is spent today, in millionths, without what is held.
+    /// What is spent today, in millionths, without what is held here. Of a budget that replicas
+    /// share it is what all of them had taken when this one last asked.
     #[must_use]
     pub fn spent_micros(&self, now: Timestamp) -> u64 {
         let mut today = self.inner.today.lock();
         today.turn_to(now);
-        today.spent_micros
+        today.spent_micros.max(today.by_all_micros)
     }
 }
 
@@ -239,6 +296,7 @@ impl Today {
             self.turn += 1;
             self.spent_micros = 0;
             self.held_micros = 0;
+            self.by_all_micros = 0;
         }
         self.number = number;
     }

@@ -2,9 +2,17 @@
 
 use std::sync::Arc;
 
-use super::{ask::Reply, denial::Denial, flight::Outcome, idempotency::Token, routing};
-use crate::domain::{
-    Answer, Attempt, Charge, FailOver, Field, InvalidInput, ProviderName, Reason, Source, Violation,
+use jiff::Timestamp;
+
+use super::{
+    ask::{Ask, Reply},
+    denial::Denial,
+    flight::Outcome,
+    routing,
+};
+use crate::{
+    cache::{Stored, Tags, key::CardTag},
+    domain::{Answer, Attempt, Charge, FailOver, ProviderName, Reason, Source},
 };
 
 /// How a question was answered: what everybody gets who asked it at that time.
@@ -15,6 +23,8 @@ pub struct Conclusion {
     pub provider: ProviderName,
     /// Where it came from.
     pub source: Source,
+    /// Whether a provider gave it that is part of this process. Such an answer stays here.
+    pub embedded: bool,
     /// Every vendor that was tried.
     pub attempts: Vec<Attempt>,
 }
@@ -22,8 +32,8 @@ pub struct Conclusion {
 /// What is remembered of a request id.
 #[derive(Clone)]
 pub enum Remembered {
-    /// How it was answered.
-    Answer(Arc<Conclusion>),
+    /// How it was answered, and about which card, so that it can be erased.
+    Answer(Arc<Conclusion>, Tags<CardTag>),
     /// That its outcome is not known.
     Unknown(Arc<Denial>),
 }
@@ -31,11 +41,11 @@ pub enum Remembered {
 impl Remembered {
     /// What of an outcome is worth remembering: nothing of what ended before anything was sent,
     /// nor of a vendor that was busy, because neither cost anything.
-    pub(super) fn of(outcome: &Outcome) -> Option<Self> {
+    pub(super) fn of(outcome: &Outcome, card: Tags<CardTag>) -> Option<Self> {
         match outcome {
             Ok(conclusion) if conclusion.answer.finding.fail_over() == FailOver::Always => None,
             Ok(conclusion) if conclusion.is_a_stopgap() => None,
-            Ok(conclusion) => Some(Self::Answer(conclusion.storable())),
+            Ok(conclusion) => Some(Self::Answer(conclusion.storable(), card)),
             Err(denial) if denial.reason_name() == Reason::OutcomeUnknown.as_str() => {
                 Some(Self::Unknown(Arc::clone(denial)))
             }
@@ -45,27 +55,35 @@ impl Remembered {
 
     pub(super) fn reply(&self) -> Result<Reply, Denial> {
         match self {
-            Self::Answer(conclusion) => Ok(conclusion.reply_to_follower()),
+            Self::Answer(conclusion, _) => Ok(conclusion.reply_to_follower()),
             Self::Unknown(denial) => Err(Denial::clone(denial)),
         }
     }
-}
 
-/// Remembers an answer that needed no vendor under its request id, if it has one.
-pub(super) fn remembered(token: Option<Token<Remembered>>, conclusion: Conclusion) -> Reply {
-    let reply = conclusion.reply_to_follower();
-    if let Some(token) = token {
-        token.remember(Remembered::Answer(Arc::new(conclusion)));
+    /// The card, where that matters.
+    pub(super) fn card(&self) -> Tags<CardTag> {
+        match self {
+            Self::Answer(_, card) => *card,
+            // it is not found by its card
+            Self::Unknown(_) => CardTag::from_bytes([0; 8]).into(),
+        }
     }
-    reply
-}
 
-pub(super) fn reused() -> Denial {
-    Denial::Invalid(vec![Violation::new(
-        Field::RequestId,
-        InvalidInput::RequestIdReused,
-        "was used before for another question",
-    )])
+    /// Whether other replicas may know it.
+    pub(super) fn is_from_a_vendor(&self) -> bool {
+        match self {
+            Self::Answer(conclusion, _) => !conclusion.embedded,
+            Self::Unknown(_) => true,
+        }
+    }
+
+    /// Whether it is an answer about one of these cards.
+    pub(super) fn is_about(&self, cards: &[CardTag]) -> bool {
+        match self {
+            Self::Answer(_, card) => card.iter().any(|tag| cards.contains(tag)),
+            Self::Unknown(_) => false,
+        }
+    }
 }
 
 impl Conclusion {
@@ -96,6 +114,19 @@ impl Conclusion {
             answer,
             provider: self.provider.clone(),
             source: self.source,
+            embedded: self.embedded,
+            attempts: Vec::new(),
+        })
+    }
+
+    /// An answer that all replicas share, if it will do for a caller.
+    pub(super) fn of_store(stored: &Stored, ask: &Ask, now: Timestamp) -> Option<Self> {
+        let usable = stored.is_fresh(now, ask.max_age) && ask.caller.may_use(&stored.provider);
+        usable.then(|| Self {
+            answer: Arc::clone(&stored.answer),
+            provider: stored.provider.clone(),
+            source: Source::SharedCache,
+            embedded: false,
             attempts: Vec::new(),
         })
     }

@@ -9,15 +9,18 @@ use std::{
     },
 };
 
-use parking_lot::Mutex;
+use parking_lot::{Mutex, MutexGuard};
 use tokio::{
     sync::watch,
     time::{Instant, error::Elapsed, timeout_at},
 };
 
-use super::{Conclusion, Remembered, denial::Denial, idempotency::Token};
+use super::{Conclusion, Remembered, denial::Denial, request_id::Run};
 use crate::{
-    cache::QuestionTag,
+    cache::{
+        KeyRing, QuestionTag, Tags,
+        shared::{RequestId, Seat},
+    },
     domain::ProviderName,
     telemetry::trace::{self, Span, keys},
 };
@@ -30,6 +33,9 @@ pub type Outcome = Result<Arc<Conclusion>, Arc<Denial>>;
 
 /// A call under way.
 pub struct Flight {
+    keys: Arc<KeyRing>,
+    tags: Tags<QuestionTag>,
+    begun: Instant,
     /// The providers that may be asked: a caller who joins may be allowed others.
     candidates: Vec<ProviderName>,
     outcome: watch::Sender<Option<Outcome>>,
@@ -37,14 +43,57 @@ pub struct Flight {
     sent: AtomicBool,
     /// The span of the call, for those who join.
     span: OnceLock<trace::Context>,
+    /// Its seat among the calls of all replicas, if they share a store.
+    seat: Mutex<Option<Seat>>,
     /// Request ids that are to be answered as this call is, whoever still waits for it.
-    tokens: Mutex<Vec<Token<Remembered>>>,
+    runs: Mutex<Vec<Run>>,
 }
 
 impl Flight {
     /// The latest time that somebody waits until: no new attempt starts after it.
     pub fn deadline(&self) -> Instant {
         *self.deadline.lock()
+    }
+
+    /// The question.
+    pub fn tags(&self) -> &Tags<QuestionTag> {
+        &self.tags
+    }
+
+    /// The keys that its tags were made with.
+    pub fn keys(&self) -> &Arc<KeyRing> {
+        &self.keys
+    }
+
+    /// When it began.
+    pub fn begun(&self) -> Instant {
+        self.begun
+    }
+
+    /// The providers that may be asked.
+    pub fn candidates(&self) -> &[ProviderName] {
+        &self.candidates
+    }
+
+    /// Its seat among the calls of all replicas.
+    pub fn seat(&self) -> Option<Seat> {
+        self.seat.lock().clone()
+    }
+
+    /// Takes a seat, or gives it up.
+    pub fn sit(&self, seat: Option<Seat>) {
+        *self.seat.lock() = seat;
+    }
+
+    /// What the request ids of those who wait are in the store that replicas share.
+    pub fn shared_ids(&self) -> Vec<RequestId> {
+        let runs = self.runs.lock();
+        runs.iter().filter_map(Run::shared_id).collect()
+    }
+
+    /// The request ids of those who wait, to be ended.
+    pub fn take_runs(&self) -> Vec<Run> {
+        std::mem::take(&mut self.runs.lock())
     }
 
     /// Whether every provider of a list may be asked in this call.
@@ -110,7 +159,7 @@ pub enum Boarding {
 
 /// All calls under way.
 pub struct Flights {
-    shards: Vec<Mutex<HashMap<QuestionTag, Arc<Flight>>>>,
+    shards: Vec<Mutex<Calls>>,
 }
 
 impl Default for Flights {
@@ -122,45 +171,54 @@ impl Default for Flights {
 }
 
 impl Flights {
-    /// Joins the call for a question, or begins one past the given providers. `token` is the
+    /// Joins the call for a question, or begins one past the given providers. `run` is the
     /// request id that the caller asked under.
     pub fn board(
         &self,
-        tag: QuestionTag,
+        keys: &Arc<KeyRing>,
+        tags: Tags<QuestionTag>,
         deadline: Instant,
-        token: &mut Option<Token<Remembered>>,
+        run: &mut Option<Run>,
         candidates: impl FnOnce() -> Vec<ProviderName>,
     ) -> Boarding {
-        let mut shard = self.shard(&tag).lock();
-        if let Some(flight) = shard.get(&tag) {
+        let mut shards = self.lock(&tags);
+        let known = tags.iter().find_map(|tag| shards.get(tag).cloned());
+        if let Some(flight) = known {
             let mut latest = flight.deadline.lock();
             *latest = (*latest).max(deadline);
             drop(latest);
-            flight.tokens.lock().extend(token.take());
-            return Boarding::Follower(Arc::clone(flight));
+            flight.runs.lock().extend(run.take());
+            return Boarding::Follower(flight);
         }
         let flight = Arc::new(Flight {
+            keys: Arc::clone(keys),
+            tags,
+            begun: Instant::now(),
             candidates: candidates(),
             outcome: watch::Sender::new(None),
             deadline: Mutex::new(deadline),
             sent: AtomicBool::new(false),
             span: OnceLock::new(),
-            tokens: Mutex::new(token.take().into_iter().collect()),
+            seat: Mutex::new(None),
+            runs: Mutex::new(run.take().into_iter().collect()),
         });
-        shard.insert(tag, Arc::clone(&flight));
+        for tag in tags.iter() {
+            shards.insert(*tag, Arc::clone(&flight));
+        }
         Boarding::Leader(flight)
     }
 
     /// Ends a call: whoever waits gets the outcome, whoever comes later begins anew. What is to be
     /// remembered must have been stored before.
-    pub fn land(&self, tag: &QuestionTag, flight: &Flight, outcome: Outcome) {
-        // nobody boards once it is out of the list, so no token is left behind
-        self.shard(tag).lock().remove(tag);
-        for token in flight.tokens.lock().drain(..) {
-            match Remembered::of(&outcome) {
-                Some(remembered) => token.remember(remembered),
-                None => token.forget(),
-            }
+    pub fn land(&self, flight: &Flight, outcome: Outcome) {
+        // nobody boards once it is out of the list, so no request id is left behind
+        let mut shards = self.lock(&flight.tags);
+        for tag in flight.tags.iter() {
+            shards.remove(tag);
+        }
+        drop(shards);
+        for run in flight.take_runs() {
+            run.end(Remembered::of(&outcome, flight.tags.map(QuestionTag::card)));
         }
         let _waiting = flight.outcome.send_replace(Some(outcome));
     }
@@ -168,12 +226,63 @@ impl Flights {
     /// How many calls are under way.
     #[must_use]
     pub fn under_way(&self) -> usize {
-        self.shards.iter().map(|shard| shard.lock().len()).sum()
+        let calls = |shard: &Mutex<Calls>| {
+            // during an exchange of keys a call stands under two tags
+            let shard = shard.lock();
+            shard
+                .iter()
+                .filter(|(tag, it)| it.tags.current == **tag)
+                .count()
+        };
+        self.shards.iter().map(calls).sum()
     }
 
-    fn shard(&self, tag: &QuestionTag) -> &Mutex<HashMap<QuestionTag, Arc<Flight>>> {
+    /// Locks what two tags may be in, always in the same order.
+    fn lock(&self, tags: &Tags<QuestionTag>) -> Locked<'_> {
+        let current = Self::shard_of(&tags.current);
+        let previous = tags.previous.as_ref().map(Self::shard_of);
+        let previous = previous.filter(|previous| *previous != current);
+        let first = previous.map_or(current, |previous| previous.min(current));
+        let second = previous.map(|previous| previous.max(current));
+        Locked {
+            first: (first, self.shards[first].lock()),
+            second: second.map(|second| (second, self.shards[second].lock())),
+        }
+    }
+
+    fn shard_of(tag: &QuestionTag) -> usize {
         // tags are evenly spread by themselves
         let at = tag.as_bytes().last().copied().unwrap_or_default();
-        &self.shards[usize::from(at) % SHARDS]
+        usize::from(at) % SHARDS
+    }
+}
+
+type Calls = HashMap<QuestionTag, Arc<Flight>>;
+
+/// One or two locked parts of all calls.
+struct Locked<'a> {
+    first: (usize, MutexGuard<'a, Calls>),
+    second: Option<(usize, MutexGuard<'a, Calls>)>,
+}
+
+impl Locked<'_> {
+    fn of(&mut self, tag: &QuestionTag) -> &mut Calls {
+        let at = Flights::shard_of(tag);
+        match &mut self.second {
+            Some((second, calls)) if *second == at => calls,
+            _ => &mut self.first.1,
+        }
+    }
+
+    fn get(&mut self, tag: &QuestionTag) -> Option<&Arc<Flight>> {
+        self.of(tag).get(tag)
+    }
+
+    fn insert(&mut self, tag: QuestionTag, flight: Arc<Flight>) {
+        self.of(&tag).insert(tag, flight);
+    }
+
+    fn remove(&mut self, tag: &QuestionTag) {
+        self.of(tag).remove(tag);
     }
 }

@@ -35,7 +35,7 @@ use jiff::Timestamp;
 use parking_lot::Mutex;
 
 use self::{
-    card::{CallerId, Limits},
+    card::CallerId,
     store::{Callers, Key, Shard},
     suspects::Suspects,
 };
@@ -45,7 +45,14 @@ pub use self::{
 };
 use super::clock::Clock;
 pub use crate::cache::shared::Family;
-use crate::{cache::key::CardTag, config::GuardSettings, domain::GuardEffect};
+use crate::{
+    cache::{
+        key::CardTag,
+        shared::{GuardLimits, SeedCard},
+    },
+    config::GuardSettings,
+    domain::GuardEffect,
+};
 
 /// Records that are kept at most, about 100 bytes each: one for each card and family.
 pub const MAX_CARDS: usize = 1_000_000;
@@ -181,13 +188,63 @@ impl Guard {
     ) -> Result<Reservation, Refused> {
         let key = Key { card, family };
         let caller = self.inner.callers.id(caller);
-        self.inner.reserve(key, caller, slot_lasts)?;
+        let divisor = self.inner.divisor.load(Ordering::Relaxed);
+        let limits = self.inner.limits(family, divisor);
+        self.inner.reserve(key, caller, &limits, slot_lasts)?;
         Ok(Reservation {
             inner: Arc::clone(&self.inner),
             key,
             caller,
             open: true,
         })
+    }
+
+    /// Notes a slot that a shared store has given, whatever is known here. `None` when there is no
+    /// room to note it.
+    #[must_use]
+    pub fn note(&self, card: CardTag, caller: &str, family: Family) -> Option<Reservation> {
+        let key = Key { card, family };
+        let caller = self.inner.callers.id(caller);
+        let unlimited = GuardLimits {
+            calls: u16::MAX,
+            mismatches: None,
+            caller_calls: u16::MAX,
+            caller_mismatches: None,
+        };
+        let noted = self.inner.reserve(key, caller, &unlimited, Duration::ZERO);
+        noted.ok().map(|()| Reservation {
+            inner: Arc::clone(&self.inner),
+            key,
+            caller,
+            open: true,
+        })
+    }
+
+    /// The limits of a card that hold for all replicas together.
+    #[must_use]
+    pub fn whole_limits(&self, family: Family) -> GuardLimits {
+        self.inner.limits(family, 1)
+    }
+
+    /// Everything that this process has counted, for a shared store that was emptied. Slots in
+    /// flight count as calls and mismatches: what comes of them will not be told there.
+    #[must_use]
+    pub fn seed(&self) -> Vec<SeedCard> {
+        let now = self.inner.clock.now();
+        let mut seeds = Vec::new();
+        for shard in &self.inner.shards {
+            for (key, card) in &mut shard.lock().cards {
+                for (caller, mut part) in card.parts(now) {
+                    part.card = key.card;
+                    part.family = key.family;
+                    if let Some(name) = self.inner.callers.name(caller) {
+                        part.caller = name;
+                        seeds.push(part);
+                    }
+                }
+            }
+        }
+        seeds
     }
 
     /// What is counted about a card; `None` when that is nothing.
@@ -264,6 +321,11 @@ impl Reservation {
         self.close(effect);
     }
 
+    /// The same for a card's tag under the previous key: it is no other card to be suspicious of.
+    pub fn settle_again(mut self, effect: GuardEffect) {
+        self.close(effect);
+    }
+
     /// Gives the slot back: the request surely did not run.
     pub fn release(self) {
         self.settle(GuardEffect::Nothing);
@@ -289,8 +351,13 @@ impl Drop for Reservation {
 }
 
 impl Inner {
-    fn reserve(&self, key: Key, caller: CallerId, slot_lasts: Duration) -> Result<(), Refused> {
-        let limits = self.limits(key.family);
+    fn reserve(
+        &self,
+        key: Key,
+        caller: CallerId,
+        limits: &GuardLimits,
+        slot_lasts: Duration,
+    ) -> Result<(), Refused> {
         let mut shard = self.shard(&key).lock();
         // read under the lock, so that the counts of one card see time pass in one order
         let now = self.clock.now();
@@ -298,7 +365,7 @@ impl Inner {
             return Err(Refused::Full);
         }
         let card = shard.cards.entry(key).or_default();
-        let reserved = card.reserve(caller, &limits, now);
+        let reserved = card.reserve(caller, limits, now);
         if reserved.is_err() && card.is_blank(now) {
             shard.cards.remove(&key);
         }
@@ -317,13 +384,13 @@ impl Inner {
         shard.change(key, now, |card| card.settle(caller, effect, now));
     }
 
-    fn limits(&self, family: Family) -> Limits {
-        let divisor = self.divisor.load(Ordering::Relaxed).max(1);
+    fn limits(&self, family: Family, divisor: u32) -> GuardLimits {
+        let divisor = divisor.max(1);
         let share = self.settings.caller_share;
         let calls = divided(self.settings.max_calls, divisor);
         let mismatches = divided(self.settings.max_mismatches, divisor);
         let counts_mismatches = family == Family::Verification;
-        Limits {
+        GuardLimits {
             calls,
             mismatches: counts_mismatches.then_some(mismatches),
             caller_calls: share_of(calls, share),

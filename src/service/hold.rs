@@ -1,14 +1,14 @@
 //! Questions whose last call may have run without an answer: asked again, they are answered so
-//! again and no vendor is asked, until the hold ends. It ends by a clock that never jumps: one that
-//! is set forward must not make anybody pay a second time.
+//! again and no vendor is asked, until the hold ends. That goes by the monotonic clock: a time of
+//! day that is set forward ends no hold early.
 
-use std::{collections::HashMap, sync::Arc, time::Duration};
+use std::{collections::HashMap, sync::Arc};
 
 use parking_lot::Mutex;
 use tokio::time::Instant;
 
 use super::denial::Denial;
-use crate::cache::QuestionTag;
+use crate::cache::{QuestionTag, Tags};
 
 /// From this many holds on, ended ones are looked for before another is added.
 const SWEEP_FROM: usize = 1024;
@@ -31,27 +31,46 @@ struct Entries {
 }
 
 impl Holds {
-    /// Holds a question for a while.
-    pub fn put(&self, tag: QuestionTag, lasts: Duration, denial: Arc<Denial>) {
-        let now = Instant::now();
-        let until = now + lasts;
+    /// Holds a question until a time.
+    pub fn put(
+        &self,
+        tags: &Tags<QuestionTag>,
+        until: Instant,
+        denial: &Arc<Denial>,
+        now: Instant,
+    ) {
         let mut entries = self.entries.lock();
         if entries.by_tag.len() >= entries.sweep_at.max(SWEEP_FROM) {
             entries.by_tag.retain(|_, hold| hold.until > now);
             entries.sweep_at = entries.by_tag.len() * 2;
         }
-        entries.by_tag.insert(tag, Hold { until, denial });
+        for tag in tags.iter() {
+            let denial = Arc::clone(denial);
+            entries.by_tag.insert(*tag, Hold { until, denial });
+        }
     }
 
     /// How a question is to be answered while it is held.
-    pub fn get(&self, tag: &QuestionTag) -> Option<Arc<Denial>> {
+    pub fn get(&self, tags: &Tags<QuestionTag>, now: Instant) -> Option<Arc<Denial>> {
         let entries = self.entries.lock();
-        let hold = entries.by_tag.get(tag)?;
-        (hold.until > Instant::now()).then(|| Arc::clone(&hold.denial))
+        let held = tags.iter().filter_map(|tag| entries.by_tag.get(tag));
+        let mut held = held.filter(|hold| hold.until > now);
+        held.next().map(|hold| Arc::clone(&hold.denial))
     }
 
     /// Ends a hold: a definite answer has come since.
-    pub fn end(&self, tag: &QuestionTag) {
-        self.entries.lock().by_tag.remove(tag);
+    pub fn end(&self, tags: &Tags<QuestionTag>) {
+        let mut entries = self.entries.lock();
+        for tag in tags.iter() {
+            entries.by_tag.remove(tag);
+        }
+    }
+
+    /// All holds that have not ended.
+    pub fn all(&self, now: Instant) -> Vec<(QuestionTag, Instant, Arc<Denial>)> {
+        let entries = self.entries.lock();
+        let held = entries.by_tag.iter().filter(|(_, hold)| hold.until > now);
+        held.map(|(tag, hold)| (*tag, hold.until, Arc::clone(&hold.denial)))
+            .collect()
     }
 }

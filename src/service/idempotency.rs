@@ -29,13 +29,11 @@ use parking_lot::{Mutex, RwLock};
 use tokio::{sync::watch, time::Instant};
 use uuid::Uuid;
 
-use crate::config::IdempotencySettings;
+pub use crate::cache::key::Content;
+use crate::{cache::Tags, config::IdempotencySettings};
 
 /// The most ended ids that one new id clears away, so that none of them waits long.
 const SWEEP: usize = 64;
-
-/// What a request id stands for; see `Digests::content`.
-pub type Content = [u8; 16];
 
 /// The request ids of all callers, with what is remembered of each. Cheap to clone; all clones are
 /// one.
@@ -56,7 +54,7 @@ struct Ids<T> {
 }
 
 struct Entry<T> {
-    content: Content,
+    content: Tags<Content>,
     ends: Instant,
     state: State<T>,
 }
@@ -90,6 +88,20 @@ pub enum Begin<T: Clone> {
     Reused,
     /// The caller has used as many ids as are kept; there is room again after this long.
     Exhausted(Duration),
+}
+
+/// An id with what is remembered of it.
+pub struct Known<T> {
+    /// Whose.
+    pub caller: Arc<str>,
+    /// The id.
+    pub id: Uuid,
+    /// What it stands for.
+    pub content: Tags<Content>,
+    /// What is remembered.
+    pub value: T,
+    /// For how much longer.
+    pub left: Duration,
 }
 
 /// Somebody else's request under the same id.
@@ -128,12 +140,23 @@ impl<T: Clone> Idempotency<T> {
 
     /// Says what is to be done about a request under an id.
     #[must_use]
-    pub fn begin(&self, caller: &str, id: Uuid, content: Content, now: Instant) -> Begin<T> {
+    pub fn begin(
+        &self,
+        caller: &str,
+        id: Uuid,
+        content: impl Into<Tags<Content>>,
+        now: Instant,
+    ) -> Begin<T> {
+        let content = content.into();
         let ids = self.ids_of(caller);
         let mut all = ids.lock();
         all.sweep(now);
         if let Some(entry) = all.by_id.get(&id).filter(|entry| !entry.is_over(now)) {
-            if entry.content != content {
+            if !entry
+                .content
+                .iter()
+                .any(|it| content.iter().any(|mine| mine == it))
+            {
                 return Begin::Reused;
             }
             match &entry.state {
@@ -188,6 +211,35 @@ impl<T: Clone> Idempotency<T> {
         erased
     }
 
+    /// Everything that is remembered, with how much longer.
+    pub fn remembered(&self, now: Instant) -> Vec<Known<T>> {
+        let stores: Vec<_> = {
+            let callers = self.callers.read();
+            let stores = callers.iter();
+            stores
+                .map(|(name, ids)| (Arc::clone(name), Arc::clone(ids)))
+                .collect()
+        };
+        let mut all = Vec::new();
+        for (caller, ids) in stores {
+            for (id, entry) in &ids.lock().by_id {
+                if let State::Remembered(value) = &entry.state
+                    && entry.ends > now
+                {
+                    let left = entry.ends.duration_since(now);
+                    all.push(Known {
+                        caller: Arc::clone(&caller),
+                        id: *id,
+                        content: entry.content,
+                        value: value.clone(),
+                        left,
+                    });
+                }
+            }
+        }
+        all
+    }
+
     /// How many ids are kept of a caller.
     #[must_use]
     pub fn len(&self, caller: &str) -> usize {
@@ -231,6 +283,14 @@ impl<T: Clone> Token<T> {
     /// Ends the request without anything to remember: nothing was sent, or nobody ran it.
     pub fn forget(mut self) {
         self.close(None);
+    }
+
+    /// Takes the request back as if it had never begun: somebody else says what its id stands for.
+    pub fn take_back(mut self) {
+        self.open = false;
+        let mut ids = self.ids.lock();
+        ids.end(self.id, None);
+        ids.take_out(&self.id);
     }
 
     fn close(&mut self, value: Option<T>) {

@@ -91,7 +91,7 @@ impl Permit {
 /// Why a provider cannot be asked right now.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Obstacle {
-    /// All its slots are taken, or it was asked as often as it may be in this second.
+    /// All its slots are taken.
     Busy,
     /// It has been failing and is left alone.
     BreakerOpen,
@@ -245,7 +245,8 @@ impl Lane {
     }
 
     /// Takes the right to make one call now. The breaker stands first: a call that it refuses
-    /// costs no place.
+    /// costs no place. The limit of calls per second comes last, with everything else that an
+    /// attempt stakes: a call that a card or a budget refuses costs no place there either.
     ///
     /// # Errors
     /// When the provider cannot be asked right now.
@@ -254,7 +255,7 @@ impl Lane {
         let gate = self.gate(operation).ok_or(Obstacle::Busy)?;
         let now = Instant::now();
         let ticket = gate.breaker.admit(now).map_err(|_| Obstacle::BreakerOpen)?;
-        self.seat(gate, ticket)
+        self.seat(ticket)
     }
 
     /// Takes the right to make one call through a breaker that is open: for the vendor that
@@ -270,7 +271,7 @@ impl Lane {
         let ticket = gate.breaker.force(now)?;
         *forced = Some(now);
         drop(forced);
-        self.seat(gate, ticket).ok()
+        self.seat(ticket).ok()
     }
 
     /// When an operation's breaker will let a call pass.
@@ -283,12 +284,9 @@ impl Lane {
 
     /// Waits for the right to make one call.
     pub async fn admit_within(&self, operation: Operation, patience: Duration) -> Option<Permit> {
-        let until = Instant::now() + patience;
         let gate = self.gate(operation)?;
         let slot = Arc::clone(&self.slots).acquire_owned();
-        let slot = tokio::time::timeout_at(until, slot).await.ok()?.ok()?;
-        let left = until.saturating_duration_since(Instant::now());
-        gate.limiter.acquire_within(left).await.ok()?;
+        let slot = tokio::time::timeout(patience, slot).await.ok()?.ok()?;
         self.not_skipped().ok()?;
         let ticket = gate.breaker.admit(Instant::now()).ok()?;
         Some(Permit {
@@ -313,6 +311,12 @@ impl Lane {
             .unwrap_or_default()
     }
 
+    /// The limit of calls per second of an operation.
+    #[must_use]
+    pub fn limiter(&self, operation: Operation) -> Option<&Limiter> {
+        self.gate(operation).map(|gate| &gate.limiter)
+    }
+
     /// Learns from a call that brought no answer.
     pub fn learn(&self, kind: ProviderErrorKind) {
         let at = Timestamp::now();
@@ -326,12 +330,9 @@ impl Lane {
         }
     }
 
-    fn seat(&self, gate: &Gate, ticket: Ticket) -> Result<Permit, Obstacle> {
+    fn seat(&self, ticket: Ticket) -> Result<Permit, Obstacle> {
         let slot = Arc::clone(&self.slots)
             .try_acquire_owned()
-            .map_err(|_| Obstacle::Busy)?;
-        gate.limiter
-            .try_acquire(Instant::now())
             .map_err(|_| Obstacle::Busy)?;
         Ok(Permit {
             ticket,

@@ -81,6 +81,21 @@ impl Limiter {
         self.book_in(&mut places, now, Duration::ZERO).map(|_| ())
     }
 
+    /// Notes a call that somebody else has found a place for.
+    pub fn note(&self, now: Instant) {
+        if let Some(limit) = self.limit {
+            let mut places = self.places.lock();
+            let latest = places.back().copied().unwrap_or(now);
+            Self::remember(&mut places, limit, now.max(latest));
+        }
+    }
+
+    /// The limit and its window, before it is divided.
+    #[must_use]
+    pub fn whole(&self) -> Option<(u32, Duration)> {
+        Some((self.limit?, self.window))
+    }
+
     /// Takes the next free place and waits for it.
     ///
     /// # Errors
@@ -123,12 +138,15 @@ impl Limiter {
             return Err(NotBefore(wait));
         }
         // the whole limit is remembered even while it is divided, for when it no longer is
-        let remembered = self.limit.unwrap_or_default() as usize;
-        while places.len() >= remembered.max(1) {
+        Self::remember(places, self.limit.unwrap_or_default(), place);
+        Ok(place)
+    }
+
+    fn remember(places: &mut VecDeque<Instant>, limit: u32, place: Instant) {
+        while places.len() >= limit.max(1) as usize {
             places.pop_front();
         }
         places.push_back(place);
-        Ok(place)
     }
 
     /// The next free place, never before one that was given; `None` if there are none at all.

@@ -3,35 +3,103 @@
 use std::{sync::Arc, time::Duration};
 
 use jiff::Timestamp;
+use tokio::time::Instant;
 
-use super::{Inner, ask::Ask, conclusion::Conclusion, denial::Denial, flight::Outcome};
+use super::{
+    Inner,
+    ask::Ask,
+    conclusion::{Conclusion, Remembered},
+    denial::Denial,
+    flight::{Flight, Outcome},
+    packed,
+    request_id::end_there,
+    sharing::seat_of,
+};
 use crate::{
-    cache::{QuestionTag, Stored, local::age},
-    domain::{Attempt, CardInfoResult, Finding, Reason, Source, result_code::Keep},
+    cache::{
+        KeyRing, QuestionTag, Stored, Tags,
+        local::age,
+        shared::{Landing, Lasting, Settle},
+    },
+    domain::{Attempt, CardInfoResult, Finding, ProviderName, Reason, Source, result_code::Keep},
     telemetry::events::{self, CacheOutcome, Tier},
 };
 
+/// How a call ended.
+pub(super) struct Ended {
+    /// What everybody is told.
+    pub outcome: Outcome,
+    /// What another replica keeps of it, if it came from there.
+    pub stored: Option<Stored>,
+    /// Why the question is held, also where something old is told instead.
+    pub hold: Option<Denial>,
+    /// The last attempt, as far as the shared store has not been told of it yet.
+    pub settle: Option<Settle>,
+    /// Whether this process made the call, and other replicas could have made it.
+    pub was_flown: bool,
+}
+
+impl Ended {
+    /// An outcome that needed no call of this process.
+    pub fn known(outcome: Outcome, stored: Option<Stored>) -> Self {
+        Self {
+            outcome,
+            stored,
+            hold: None,
+            settle: None,
+            was_flown: false,
+        }
+    }
+}
+
 impl Inner {
-    pub(super) async fn cached(&self, tag: &QuestionTag, ask: &Ask) -> Option<Conclusion> {
-        let stored = self.cache.get(tag).await?;
+    pub(super) async fn cached(&self, tags: &Tags<QuestionTag>, ask: &Ask) -> Option<Conclusion> {
+        let stored = self.cache.get(tags).await?;
         let usable =
             stored.is_fresh(self.clock.now(), ask.max_age) && ask.caller.may_use(&stored.provider);
         usable.then(|| Conclusion {
             answer: Arc::clone(&stored.answer),
             provider: stored.provider.clone(),
             source: Source::Cache,
+            embedded: self.is_embedded(&stored.provider),
             attempts: Vec::new(),
         })
+    }
+
+    /// An answer from the store that all replicas share: one look, and nothing more if it is there.
+    pub(super) async fn shared(
+        &self,
+        keys: &KeyRing,
+        tags: &Tags<QuestionTag>,
+        ask: &Ask,
+    ) -> Option<Conclusion> {
+        let sharing = self.sharing.as_ref()?;
+        let found = sharing.store.look(keys, tags).await.ok()?;
+        let stored = found.as_deref().and_then(packed::read_stored);
+        let conclusion = stored
+            .as_ref()
+            .and_then(|stored| Conclusion::of_store(stored, ask, self.clock.now()));
+        events::cache_lookup(Tier::Shared, CacheOutcome::of(conclusion.is_some()));
+        if let Some(stored) = stored {
+            self.cache.put(tags, &stored).await;
+        }
+        conclusion
+    }
+
+    fn is_embedded(&self, provider: &ProviderName) -> bool {
+        // nobody else is told where nobody else listens
+        let lane = || self.lanes.get(provider);
+        self.sharing.is_some() && lane().is_some_and(|lane| lane.is_embedded())
     }
 
     /// Card information that is too old to be given out freely, when every vendor has failed.
     pub(super) async fn stale(
         &self,
-        tag: &QuestionTag,
+        tags: &Tags<QuestionTag>,
         ask: &Ask,
         attempts: Vec<Attempt>,
     ) -> Option<Arc<Conclusion>> {
-        let stored = self.cache.get(tag).await?;
+        let stored = self.cache.get(tags).await?;
         let now = self.clock.now();
         let usable = now < stored.stale_until
             && ask
@@ -44,29 +112,83 @@ impl Inner {
                 answer: Arc::clone(&stored.answer),
                 provider: stored.provider.clone(),
                 source: Source::Cache,
+                embedded: self.is_embedded(&stored.provider),
                 attempts,
             })
         })
     }
 
-    pub(super) fn hold_if_unknown(&self, tag: &QuestionTag, denial: &Denial) {
-        if let Denial::Refused(refusal) = denial
-            && refusal.reason == Reason::OutcomeUnknown
-        {
-            let held = Arc::new(denial.clone());
-            self.holds.put(*tag, self.hold, held);
+    pub(super) fn hold_if_unknown(&self, tags: &Tags<QuestionTag>, denial: &Denial) {
+        if denial.reason_name() == Reason::OutcomeUnknown.as_str() {
+            let now = Instant::now();
+            self.holds
+                .put(tags, now + self.hold, &Arc::new(denial.clone()), now);
         }
     }
 
-    pub(super) async fn remember(&self, tag: &QuestionTag, outcome: &Outcome) {
-        let Ok(conclusion) = outcome else { return };
+    /// Remembers how a call ended, here and for other replicas, and ends the request ids of those
+    /// who wait for it. Only then may it be told.
+    pub(super) async fn remember(&self, flight: &Flight, ended: Ended) {
+        let tags = flight.tags();
+        let kept = self.keep_here(flight, &ended).await;
+        let mut runs = flight.take_runs();
+        let card = tags.map(QuestionTag::card);
+        let ids = end_there(&mut runs, &ended.outcome, card);
+        if let Some(sharing) = &self.sharing
+            && (ended.was_flown || !ids.is_empty())
+        {
+            let is_ours = ended.outcome.as_ref().is_ok_and(|it| it.embedded);
+            let tell = ended.was_flown && !is_ours;
+            let landing = Landing {
+                was_seated: ended.was_flown && flight.seat().is_some(),
+                seat: seat_of(flight),
+                settle: ended.settle,
+                ending: tell
+                    .then(|| packed::ending(&ended.outcome, kept.as_deref(), flight.candidates()))
+                    .flatten(),
+                answer: kept.as_deref().filter(|_| tell).map(|kept| Lasting {
+                    value: packed::stored(kept),
+                    lasts: age(self.clock.now(), kept.stale_until),
+                }),
+                hold: ended
+                    .hold
+                    .filter(|_| ended.was_flown)
+                    .map(|denial| Lasting {
+                        value: packed::hold(&denial),
+                        lasts: self.hold,
+                    }),
+                ids,
+            };
+            sharing.store.land(landing).await;
+        }
+        let remembered = Remembered::of(&ended.outcome, card);
+        for run in runs {
+            run.end_here(remembered.clone());
+        }
+    }
+
+    /// Keeps an answer in this process; says what is kept of a call that was made.
+    async fn keep_here(&self, flight: &Flight, ended: &Ended) -> Option<Arc<Stored>> {
+        let tags = flight.tags();
+        if let Some(stored) = &ended.stored {
+            // it came from another replica, with its own time
+            self.cache.put(tags, stored).await;
+            return None;
+        }
+        let Ok(conclusion) = &ended.outcome else {
+            return None;
+        };
         if conclusion.source == Source::Cache || conclusion.is_a_stopgap() {
-            return;
+            return None;
         }
-        self.holds.end(tag);
-        if let Some(stored) = self.storable(conclusion, self.clock.now()) {
-            self.cache.put(*tag, stored).await;
+        self.holds.end(tags);
+        // whoever had the card erased did not mean to have it kept again by a call under way
+        if self.erased_since(flight) {
+            return None;
         }
+        let stored = Arc::new(self.storable(conclusion, self.clock.now())?);
+        self.cache.put(tags, &stored).await;
+        Some(stored)
     }
 
     fn storable(&self, conclusion: &Conclusion, now: Timestamp) -> Option<Stored> {

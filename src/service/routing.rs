@@ -11,19 +11,21 @@ use tokio::time::Instant;
 
 use super::{
     ask::Ask,
-    attempt::{self, CardTags, Safeguards, Stopped},
+    attempt::{self, CardTags, Safeguards, Stopped, Table},
     day::next_midnight,
     denial::{Denial, Refusal},
     flight::Flight,
     lane::{Lane, Obstacle, Permit},
     limiter::Limiter,
+    sharing::Sharing,
 };
 use crate::{
+    cache::shared::Settle,
     domain::{
         Answer, Attempt, AttemptOutcome, CardInfoResult, Charge, FailOver, Finding, Operation,
         ProviderName, Question, Reason, Source,
     },
-    provider::{CallContext, ProviderError, ProviderErrorKind},
+    provider::{CallContext, Health, ProviderError, ProviderErrorKind},
     telemetry::events,
     telemetry::trace::{Span, keys},
 };
@@ -32,6 +34,8 @@ use crate::{
 const RETRY_AFTER: Duration = Duration::from_secs(1);
 /// Before a vendor is asked again that could not be reached.
 const BEFORE_RETRY: Duration = Duration::from_millis(100);
+/// Between two looks for a place within a vendor's limit.
+const SHORTEST_WAIT: Duration = Duration::from_millis(1);
 /// A provider that does not keep to its own timeout is given up this much later.
 const OVERTIME: Duration = Duration::from_millis(500);
 
@@ -50,11 +54,12 @@ pub struct Policy {
 /// One question's way past the vendors.
 pub struct Journey<'a> {
     policy: &'a Policy,
-    safeguards: &'a Safeguards,
+    table: Table<'a>,
     ask: &'a Ask,
     flight: &'a Flight,
-    card: CardTags,
     attempts: Vec<Attempt>,
+    /// The last attempt, as far as the shared store has not been told of it yet.
+    untold: Option<Settle>,
     last_answer: Option<(Arc<Answer>, ProviderName, Source)>,
     last_error: Option<ProviderError>,
     /// What keeps this question from every vendor.
@@ -71,6 +76,10 @@ pub struct Travelled {
     pub result: Result<(Arc<Answer>, ProviderName, Source), Denial>,
     /// Every vendor that was tried.
     pub attempts: Vec<Attempt>,
+    /// The last attempt, as far as the shared store has not been told of it yet.
+    pub untold: Option<Settle>,
+    /// Whether another replica makes this call by now.
+    pub seat_lost: bool,
 }
 
 /// What follows from one attempt.
@@ -78,6 +87,8 @@ pub struct Travelled {
 enum Next {
     /// The next vendor may be asked.
     GoOn,
+    /// This one was asked as often as it may be in this second; the next vendor may be asked.
+    Busy(Duration),
     /// That was it.
     Stop,
 }
@@ -87,17 +98,24 @@ impl<'a> Journey<'a> {
     pub fn new(
         policy: &'a Policy,
         safeguards: &'a Safeguards,
+        sharing: Option<&'a Sharing>,
         ask: &'a Ask,
         flight: &'a Flight,
         card: CardTags,
     ) -> Self {
         Self {
             policy,
-            safeguards,
+            table: Table {
+                safeguards,
+                sharing,
+                ask,
+                flight,
+                card,
+            },
             ask,
             flight,
-            card,
             attempts: Vec::new(),
+            untold: None,
             last_answer: None,
             last_error: None,
             stopped: None,
@@ -131,8 +149,13 @@ impl<'a> Journey<'a> {
                 }
                 Err(Obstacle::Skipped(outcome)) => self.passed(lane, outcome),
             }
-            if next == Next::Stop {
-                return self.conclude();
+            match std::mem::replace(&mut next, Next::GoOn) {
+                Next::Stop => return self.conclude(),
+                Next::Busy(_) => {
+                    self.passed(lane, AttemptOutcome::Throttled);
+                    busy.push(lane);
+                }
+                Next::GoOn => {}
             }
         }
         if self.after_the_first_round(&busy, &open).await == Next::GoOn {
@@ -144,11 +167,7 @@ impl<'a> Journey<'a> {
     /// Those that had no place, and the one that recovers first if all are failing.
     async fn after_the_first_round(&mut self, busy: &[&Arc<Lane>], open: &[&Arc<Lane>]) -> Next {
         for lane in busy {
-            let permit = lane.admit_within(self.operation(), self.policy.max_queue);
-            let Some(permit) = permit.await else {
-                continue;
-            };
-            if self.attempt_in_time(lane, permit).await == Next::Stop {
+            if self.attempt_when_free(lane).await == Next::Stop {
                 return Next::Stop;
             }
         }
@@ -167,6 +186,31 @@ impl<'a> Journey<'a> {
         }
     }
 
+    /// Waits for a place at one vendor, within the operator's patience.
+    async fn attempt_when_free(&mut self, lane: &Arc<Lane>) -> Next {
+        let until = Instant::now() + self.policy.max_queue;
+        loop {
+            let left = until.saturating_duration_since(Instant::now());
+            let permit = lane.admit_within(self.operation(), left);
+            let Some(permit) = permit.await else {
+                return Next::GoOn;
+            };
+            match self.attempt_in_time(lane, permit).await {
+                Next::Busy(wait) => {
+                    // others wait too, so that not all of them come at the same instant
+                    let wait = wait
+                        .mul_f64(rand::random_range(1.0..=1.05))
+                        .max(SHORTEST_WAIT);
+                    if Instant::now() + wait > until {
+                        return Next::GoOn;
+                    }
+                    tokio::time::sleep(wait).await;
+                }
+                next => return next,
+            }
+        }
+    }
+
     /// Once more those that surely did not run the request, if there is time and the budget for it.
     async fn retry(&mut self) {
         let mut retryable = std::mem::take(&mut self.retryable);
@@ -176,6 +220,9 @@ impl<'a> Journey<'a> {
             let in_time = self.flight.deadline() >= ready_at + self.policy.min_attempt;
             if !in_time || self.policy.retries.try_acquire(Instant::now()).is_err() {
                 return;
+            }
+            if let Some(sharing) = self.table.sharing {
+                sharing.stay(self.flight, wait).await;
             }
             tokio::time::sleep_until(ready_at).await;
             let Ok(permit) = lane.admit(self.operation()) else {
@@ -219,20 +266,35 @@ impl<'a> Journey<'a> {
 
     async fn attempt(&mut self, lane: &Arc<Lane>, permit: Permit) -> Next {
         let begun = Instant::now();
-        let stake = match attempt::stake(self.safeguards, self.ask, lane, self.card).await {
+        self.tell().await;
+        let stake = match self.table.stake(lane).await {
             Ok(stake) => stake,
             Err(Stopped::ProviderBudgetSpent) => {
                 self.passed(lane, AttemptOutcome::BudgetSpent);
                 return Next::GoOn;
             }
+            Err(Stopped::Busy { wait }) => return Next::Busy(wait),
             Err(stopped) => {
                 self.stopped = Some(stopped);
                 return Next::Stop;
             }
         };
-        let result = self.call(lane).await;
-        permit.record(attempt::health(&result));
-        stake.settle(&result, self.safeguards.guard.clock().now());
+        let departs = stake.may_depart();
+        let result = if departs {
+            self.call(lane).await
+        } else {
+            Err(ProviderError::new(
+                ProviderErrorKind::NotSent,
+                "too long between the mark and the call",
+            ))
+        };
+        // a call that we kept back says nothing about the vendor
+        permit.record(if departs {
+            attempt::health(&result)
+        } else {
+            Health::SaysNothing
+        });
+        self.untold = stake.settle(&result, self.table.safeguards.guard.clock().now());
         let (attempt, next) = match result {
             Ok(answer) => self.weigh_answer(lane, answer),
             Err(error) => self.weigh_error(lane, error),
@@ -242,10 +304,17 @@ impl<'a> Journey<'a> {
             ..attempt
         };
         events::attempt_ended(self.operation(), &attempt);
-        let now = self.safeguards.guard.clock().now();
+        let now = self.table.safeguards.guard.clock().now();
         lane.note(self.operation(), &attempt, now);
         self.attempts.push(attempt);
         next
+    }
+
+    /// Tells the shared store of the attempt before this one.
+    async fn tell(&mut self) {
+        if let (Some(sharing), Some(settle)) = (self.table.sharing, self.untold.take()) {
+            sharing.settle(self.flight, settle).await;
+        }
     }
 
     async fn call(&self, lane: &Lane) -> Result<Answer, ProviderError> {
@@ -329,10 +398,15 @@ impl<'a> Journey<'a> {
         (attempt, next)
     }
 
-    /// The reply after all attempts: a definite answer; else that the outcome is unknown; else the
-    /// last answer; else that nobody answered, and why.
+    /// The reply after all attempts: a definite answer; else that the outcome is unknown, if that
+    /// of any attempt is; else the last answer; else that nobody answered, and why.
     fn conclude(self) -> Travelled {
-        let result = if self.ended_unknown() {
+        let definite = self.last_answer.as_ref().filter(|(answer, _, source)| {
+            let finding = &answer.finding;
+            let open = *source == Source::Embedded && says_nothing(finding);
+            finding.fail_over() == FailOver::Never && !open
+        });
+        let result = if definite.is_none() && self.is_unknown() {
             Err(self.outcome_unknown())
         } else if let Some(last_answer) = self.last_answer {
             Ok(last_answer)
@@ -344,18 +418,23 @@ impl<'a> Journey<'a> {
         Travelled {
             result,
             attempts: self.attempts,
+            untold: self.untold,
+            seat_lost: self.stopped == Some(Stopped::SeatLost),
         }
     }
 
-    fn ended_unknown(&self) -> bool {
-        self.attempts
-            .last()
-            .is_some_and(|last| last.outcome == AttemptOutcome::OutcomeUnknown)
+    fn is_unknown(&self) -> bool {
+        self.unknown_attempt().is_some()
+    }
+
+    fn unknown_attempt(&self) -> Option<&Attempt> {
+        let unknown = |it: &&Attempt| it.outcome == AttemptOutcome::OutcomeUnknown;
+        self.attempts.iter().rfind(unknown)
     }
 
     fn outcome_unknown(&self) -> Denial {
         let mut refusal = Refusal::new(Reason::OutcomeUnknown);
-        if let Some(last) = self.attempts.last() {
+        if let Some(last) = self.unknown_attempt() {
             refusal.providers = vec![(last.provider.clone(), last.error_reason)];
         }
         if let Some(error) = &self.last_error {
@@ -392,7 +471,7 @@ impl<'a> Journey<'a> {
                 Some(wait.unwrap_or(RETRY_AFTER))
             }
             Reason::ProviderBudgetSpent => {
-                let now = self.safeguards.guard.clock().now();
+                let now = self.table.safeguards.guard.clock().now();
                 // always ahead, so the difference is no negative time
                 next_midnight(now).duration_since(now).try_into().ok()
             }

@@ -73,6 +73,8 @@ vocabulary! {
     Tier {
         /// In the memory of this process.
         Local = "local",
+        /// In the store that all replicas share.
+        Shared = "shared",
     }
 }
 
@@ -101,6 +103,8 @@ vocabulary! {
     FlightScope {
         /// In this process.
         Local = "local",
+        /// In another replica.
+        Shared = "shared",
     }
 }
 
@@ -264,6 +268,46 @@ pub fn guard_refused(reason: &'static str) {
 /// A call has cost its price, or may have.
 pub fn spent(provider: &ProviderName, currency: &str, micros: u64) {
     metrics::with(|count| count.spent(provider, currency, micros));
+}
+
+/// Whether the shared store is there and trusted.
+pub fn shared_store_up(up: bool) {
+    metrics::with(|count| count.redis_up(up));
+}
+
+/// The shared store is lost. Told once, until it is found.
+pub fn shared_store_lost(reason: &'static str) {
+    tracing::error!(reason, "the shared store is lost");
+}
+
+/// The shared store is there again, and whole.
+pub fn shared_store_found() {
+    tracing::info!("the shared store is there");
+}
+
+/// The shared store was emptied or has come back with older data.
+pub fn shared_store_emptied() {
+    tracing::error!(
+        "the shared store was emptied or has come back with older data; what this process knows \
+         is put back"
+    );
+}
+
+/// What a full store does.
+pub fn shared_store_policy(policy: &str, keeps_everything: bool) {
+    metrics::with(|count| count.redis_may_forget(!keeps_everything));
+    if !keeps_everything {
+        tracing::error!(
+            policy,
+            "the shared store forgets what it was given when it is full: its maxmemory-policy must \
+             be noeviction"
+        );
+    }
+}
+
+/// A question was dealt with without the shared store that there should be.
+pub fn degraded() {
+    metrics::with(super::metrics::Instruments::degraded);
 }
 
 /// From this latency on an answered call is worth a line.

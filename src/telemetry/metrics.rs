@@ -11,7 +11,7 @@
 //! nothing is allocated and no label is looked up by its text.
 //!
 //! To add a metric:
-//! 1. `table.rs`: a `Row` in [`table::ALL`], its name out of [`table::NOT_YET`].
+//! 1. `table.rs`: a `Row` in [`table::ALL`].
 //! 2. Here: a field of `Instruments`, made in `Instruments::new` by one of `Maker`'s functions with
 //!    the values of its labels in the row's order. Call `all_at_zero()` on it where the
 //!    combinations are few and zero means something.
@@ -245,6 +245,9 @@ pub(super) struct Instruments {
     costs: Costs,
     reloads: Family<Counter<u64>, 1>,
     certificate_expiry: Family<Gauge<i64>, 1>,
+    redis_up: Family<Gauge<i64>, 0>,
+    redis_may_forget: Family<Gauge<i64>, 0>,
+    redis_degraded: Family<Counter<u64>, 0>,
 }
 
 impl Instruments {
@@ -285,6 +288,9 @@ impl Instruments {
             costs: Costs::new(&maker.0, identity.currencies),
             reloads: maker.counter(&table::RELOADS, reloads).all_at_zero(),
             certificate_expiry: maker.gauge(&table::CERTIFICATE_EXPIRY, files),
+            redis_up: maker.gauge(&table::REDIS_UP, []),
+            redis_may_forget: maker.gauge(&table::REDIS_MAY_FORGET, []),
+            redis_degraded: maker.counter(&table::REDIS_DEGRADED, []).all_at_zero(),
         }
     }
 
@@ -386,6 +392,24 @@ impl Instruments {
     pub(super) fn guard_refused(&self, reason: &str) {
         let known = GUARD_REFUSALS.iter().position(|known| *known == reason);
         if let Some(series) = known.and_then(|reason| self.guard_refusals.at([reason])) {
+            series.add(1);
+        }
+    }
+
+    pub(super) fn redis_up(&self, up: bool) {
+        if let Some(series) = self.redis_up.at([]) {
+            series.record(i64::from(up));
+        }
+    }
+
+    pub(super) fn redis_may_forget(&self, may: bool) {
+        if let Some(series) = self.redis_may_forget.at([]) {
+            series.record(i64::from(may));
+        }
+    }
+
+    pub(super) fn degraded(&self) {
+        if let Some(series) = self.redis_degraded.at([]) {
             series.add(1);
         }
     }

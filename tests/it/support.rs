@@ -249,6 +249,8 @@ pub fn service_made(
     let names: Vec<_> = vendors.iter().map(|vendor| vendor.name.clone()).collect();
     Service::new(Parts {
         digests: Digests::random(),
+        previous_digests: None,
+        shared: None,
         lanes,
         routes: Operation::ALL
             .iter()

@@ -17,9 +17,16 @@
 //! All times are whole seconds: ends are rounded up, the present is rounded down, so nothing opens
 //! early.
 
+use std::sync::Arc;
+
 use jiff::Timestamp;
 
-use crate::{domain::GuardEffect, domain::reason::vocabulary, service::day::midnight_after};
+use crate::{
+    cache::key::CardTag,
+    cache::shared::{Family, GuardLimits, SeedCard},
+    domain::{GuardEffect, reason::vocabulary},
+    service::day::midnight_after,
+};
 
 /// For how long a bank keeps a card locked at least.
 const LOCKED_SECONDS: i64 = 12 * 3600;
@@ -46,19 +53,6 @@ vocabulary! {
         /// Nothing is used up: calls under way hold the slots that are left.
         InFlight = "in_flight",
     }
-}
-
-/// What may be counted before a card is closed.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) struct Limits {
-    /// Calls in a day.
-    pub calls: u16,
-    /// Mismatches in a row; `None` where they are not counted.
-    pub mismatches: Option<u16>,
-    /// The same of one caller.
-    pub caller_calls: u16,
-    /// The same of one caller.
-    pub caller_mismatches: Option<u16>,
 }
 
 /// Why there is no slot.
@@ -124,7 +118,7 @@ impl Card {
     pub(super) fn reserve(
         &mut self,
         caller: CallerId,
-        limits: &Limits,
+        limits: &GuardLimits,
         now: Timestamp,
     ) -> Result<(), Closed> {
         self.forget_what_ended(now);
@@ -220,8 +214,44 @@ impl Card {
         }
     }
 
+    /// Each caller's part of the counts, with slots in flight as calls and mismatches. Card, family
+    /// and name are for whoever knows them.
+    pub(super) fn parts(&mut self, now: Timestamp) -> Vec<(CallerId, SeedCard)> {
+        self.forget_what_ended(now);
+        let shares = match &self.shares {
+            Shares::One(share) => std::slice::from_ref(share),
+            Shares::Many(many) => &many.0[..],
+        };
+        let part = |share: &Share| {
+            let in_flight = share.in_flight > 0;
+            let seed = SeedCard {
+                card: CardTag::from_bytes([0; 8]),
+                family: Family::Verification,
+                caller: Arc::from(""),
+                calls: share.calls.saturating_add(share.in_flight),
+                mismatches: share.mismatches.saturating_add(share.in_flight),
+                calls_end: if in_flight {
+                    midnight(now)
+                } else {
+                    self.calls_end
+                },
+                mismatches_end: if in_flight {
+                    lock_end(now)
+                } else {
+                    self.mismatches_end
+                },
+                closed_end: self.closed_end,
+            };
+            (share.caller, seed)
+        };
+        let told = |(_, seed): &(CallerId, SeedCard)| {
+            seed.calls > 0 || seed.mismatches > 0 || seed.closed_end > 0
+        };
+        shares.iter().map(part).filter(told).collect()
+    }
+
     /// Whether what was counted is enough to close the card, whatever is in flight.
-    fn closed_by_counts(&self, share: Share, limits: &Limits) -> Option<Closed> {
+    fn closed_by_counts(&self, share: Share, limits: &GuardLimits) -> Option<Closed> {
         let reached =
             |counted: u16, limit: Option<u16>| limit.is_some_and(|limit| counted >= limit);
         let causes = [

@@ -1,6 +1,6 @@
 //! `docs/METRICS.md`, written from the table that the instruments are made from.
 
-use super::table::{ALL, NOT_YET, Row};
+use super::table::{ALL, Row};
 
 const HEAD: &str = "\
 # Metrics
@@ -19,12 +19,6 @@ const BUCKETS_HEAD: &str = "\
 
 Both histograms have these upper bounds, in seconds: ";
 
-const NOT_YET_HEAD: &str = "\
-## Not there yet
-
-These belong to parts that are not there, or do not count yet. They are absent, rather than zero:
-";
-
 /// The whole page.
 #[must_use]
 pub fn metrics_page() -> String {
@@ -38,12 +32,6 @@ pub fn metrics_page() -> String {
         .map(|bound| bound.to_string())
         .collect();
     text.push_str(&format!("\n{BUCKETS_HEAD}{}.\n", bounds.join(", ")));
-    if !NOT_YET.is_empty() {
-        text.push_str(&format!("\n{NOT_YET_HEAD}\n"));
-        for name in NOT_YET {
-            text.push_str(&format!("- `{name}`\n"));
-        }
-    }
     text
 }
 
@@ -93,12 +81,5 @@ mod tests {
             committed == metrics_page(),
             "docs/METRICS.md differs: cargo run --example generate-docs -- --write"
         );
-    }
-
-    #[test]
-    fn what_is_there_is_not_said_to_be_absent() {
-        for row in ALL {
-            assert!(!NOT_YET.contains(&row.prometheus_name().as_str()));
-        }
     }
 }

@@ -287,7 +287,10 @@ pub const CACHE_LOOKUPS: Row = Row {
     kind: Kind::Counter,
     unit: "{lookup}",
     labels: &[
-        ("tier", "`local`, the memory of this process"),
+        (
+            "tier",
+            "`local`, the memory of this process, or `shared`, the store of all replicas",
+        ),
         (
             "outcome",
             "`hit`, `miss`, or `stale`: an old answer was given because every vendor failed, after a `miss`",
@@ -322,7 +325,10 @@ pub const FOLLOWERS: Row = Row {
     name: "cardproof.flight.followers",
     kind: Kind::Counter,
     unit: "{call}",
-    labels: &[("scope", "`local`, within this process")],
+    labels: &[(
+        "scope",
+        "`local`, within this process, or `shared`, of another replica",
+    )],
     meaning: "Calls that waited for the same question's call under way instead of paying for one of their own.",
     look: "A rise means that callers repeat themselves, often after timeouts that are too short.",
 };
@@ -351,6 +357,36 @@ pub const CERTIFICATE_EXPIRY: Row = Row {
     )],
     meaning: "When the first certificate of the file in use ends, in seconds since 1970; absent without TLS.",
     look: "Less than two weeks ahead: whoever renews certificates does not.",
+};
+
+/// Whether the shared store is there.
+pub const REDIS_UP: Row = Row {
+    name: "cardproof.redis.up",
+    kind: Kind::Gauge,
+    unit: "",
+    labels: &[],
+    meaning: "1 while the shared store is there and trusted, 0 while it is lost or was emptied; absent without `cache.redis`.",
+    look: "At 0: replicas pay for the same question once each, within limits divided by `server.replicas`, or refuse (`cache.redis.on_loss`).",
+};
+
+/// Whether it keeps what it is given.
+pub const REDIS_MAY_FORGET: Row = Row {
+    name: "cardproof.redis.may_forget",
+    kind: Kind::Gauge,
+    unit: "",
+    labels: &[],
+    meaning: "1 when the shared store's `maxmemory-policy` lets it forget what it was given, 0 when it is `noeviction`; absent where it may not be asked.",
+    look: "At 1: a full store breaks promises without a word. Set `maxmemory-policy noeviction`.",
+};
+
+/// Questions without the shared store.
+pub const REDIS_DEGRADED: Row = Row {
+    name: "cardproof.redis.degraded",
+    kind: Kind::Counter,
+    unit: "{call}",
+    labels: &[],
+    meaning: "Calls for which a vendor was to be asked while the shared store was lost: made within divided limits, or refused.",
+    look: "Each may have been paid for in another replica too.",
 };
 
 /// What runs.
@@ -391,9 +427,8 @@ pub const ALL: &[Row] = &[
     RELOADS,
     CERTIFICATE_EXPIRY,
     OTEL_DROPPED,
+    REDIS_UP,
+    REDIS_MAY_FORGET,
+    REDIS_DEGRADED,
     BUILD,
 ];
-
-/// Metrics whose part of the service is not there yet, or does not tell yet. This is the one list
-/// of them; a name leaves it when it enters [`ALL`].
-pub const NOT_YET: &[&str] = &["cardproof_redis_up", "cardproof_redis_degraded_total"];

@@ -79,7 +79,7 @@ impl Bench {
             stale_until: now + std::time::Duration::from_secs(86_400),
         };
         cache
-            .put(tag, stored)
+            .put(&tag.into(), &stored)
             .now_or_never()
             .ok_or("the cache waits")?;
         Ok(Self {
@@ -102,7 +102,7 @@ impl Bench {
     fn parts(&self) -> [Part<'_>; 5] {
         let parse = || keep(self.reading.verification(self.request.clone()));
         let key = || keep(self.digests.question(&self.question, Scope::All, None));
-        let lookup = || keep(self.cache.get(&self.tag).now_or_never());
+        let lookup = || keep(self.cache.get(&self.tag.into()).now_or_never());
         let decode = || {
             let now = Timestamp::UNIX_EPOCH;
             keep(tencent::client::read_reply(

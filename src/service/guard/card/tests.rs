@@ -5,7 +5,7 @@ use rstest::rstest;
 use super::*;
 use crate::service::clock::shanghai;
 
-const LIMITS: Limits = Limits {
+const LIMITS: GuardLimits = GuardLimits {
     calls: 10,
     mismatches: Some(2),
     caller_calls: 10,
@@ -19,7 +19,7 @@ fn at(text: &str) -> Timestamp {
 /// Makes calls with these effects, one after the other.
 fn after(effects: &[GuardEffect], now: Timestamp) -> Card {
     let mut card = Card::default();
-    let unlimited = Limits {
+    let unlimited = GuardLimits {
         calls: u16::MAX,
         mismatches: None,
         caller_calls: u16::MAX,
@@ -139,7 +139,7 @@ fn slots_in_flight_close_a_card_only_for_as_long_as_they_last() {
 #[test]
 fn a_slot_that_crosses_midnight_counts_on_the_day_it_ends() {
     let mut card = Card::default();
-    let limits = Limits { calls: 1, ..LIMITS };
+    let limits = GuardLimits { calls: 1, ..LIMITS };
     card.reserve(0, &limits, at("2026-06-01T15:59:59Z"))
         .unwrap();
     let next_day = at("2026-06-01T16:00:01Z");
@@ -155,7 +155,7 @@ fn a_slot_that_crosses_midnight_counts_on_the_day_it_ends() {
 #[test]
 fn one_caller_uses_its_share_and_leaves_the_others_theirs() {
     let now = at("2026-06-01T02:00:00Z");
-    let limits = Limits {
+    let limits = GuardLimits {
         caller_calls: 5,
         caller_mismatches: Some(1),
         ..LIMITS
@@ -274,7 +274,7 @@ impl Model {
     fn expected(
         &self,
         caller: u16,
-        limits: &Limits,
+        limits: &GuardLimits,
         now: Timestamp,
     ) -> Result<(), Option<Timestamp>> {
         let everybody = |_: u16| true;
@@ -342,7 +342,7 @@ proptest! {
         caller_mismatches in 1u16..4,
         start in 1_800_000_000i64..1_800_100_000,
     ) {
-        let limits = Limits {
+        let limits = GuardLimits {
             calls,
             mismatches: Some(mismatches),
             caller_calls: caller_calls.min(calls),

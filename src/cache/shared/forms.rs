@@ -1,0 +1,266 @@
+//! What the scripts are told: names, sealed values, arguments.
+
+use std::{sync::Arc, time::Duration};
+
+use jiff::Timestamp;
+use serde_json::{Value as Json, json};
+
+use super::{
+    EndedId, Family, Price, RequestId, Seed, SeedCard, Settle,
+    names::{Names, text},
+    scripts::Arguments,
+};
+use crate::{
+    cache::key::{CardTag, KeyRing, QuestionTag, Tags},
+    domain::GuardEffect,
+};
+
+/// An unsigned number that a script's floating point keeps exact.
+const MOST: u64 = 1 << 53;
+/// The end inside of a sealed value.
+const UNTIL_BYTES: usize = 8;
+/// Records that one script puts back.
+const SEEDS_AT_ONCE: usize = 200;
+
+/// How far the service's clock is ahead of the host's, in milliseconds: 0 outside of tests.
+pub type Offset = Arc<dyn Fn() -> i64 + Send + Sync>;
+
+/// Fills in what the scripts are told.
+#[derive(Clone)]
+pub(super) struct Forms {
+    pub(super) names: Names,
+    offset_ms: Offset,
+}
+
+impl Forms {
+    pub(super) fn new(names: Names, offset_ms: Offset) -> Self {
+        Self { names, offset_ms }
+    }
+
+    pub(super) fn flights(&self, question: &Tags<QuestionTag>) -> Json {
+        let names = question.iter().map(|tag| self.names.flight(tag));
+        names.collect::<Vec<_>>().into()
+    }
+
+    pub(super) fn guard_keys(&self, card: &Tags<CardTag>, family: Family) -> Json {
+        let names = card.iter().map(|tag| self.names.guard(*tag, family));
+        names.collect::<Vec<_>>().into()
+    }
+
+    /// Where the answers of a question are, by each tag: hash and field.
+    pub(super) fn places(&self, question: &Tags<QuestionTag>) -> Vec<(String, String)> {
+        let place = |tag: &QuestionTag| (self.names.answers(tag.card()), text(tag.as_bytes()));
+        question.iter().map(place).collect()
+    }
+
+    pub(super) fn seal_flights(
+        &self,
+        keys: &KeyRing,
+        question: &Tags<QuestionTag>,
+        value: &[u8],
+        lasts: Duration,
+    ) -> Vec<Vec<u8>> {
+        let places = question.iter().map(|tag| self.names.flight(tag));
+        self.seal(keys, places, value, lasts)
+    }
+
+    /// Seals a value for several places, each with the key that belongs to it.
+    pub(super) fn seal(
+        &self,
+        keys: &KeyRing,
+        places: impl Iterator<Item = String>,
+        value: &[u8],
+        lasts: Duration,
+    ) -> Vec<Vec<u8>> {
+        let until = self.now_ms().saturating_add(millis(lasts));
+        let value = [&until.to_be_bytes()[..], value].concat();
+        let sealed = places
+            .zip(keys.sealers())
+            // a value that cannot be sealed is one that will not open
+            .map(|(place, sealer)| sealer.seal(place.as_bytes(), &value).unwrap_or_default());
+        sealed.collect()
+    }
+
+    /// Opens a value; one that was not sealed by us for this place, or has ended, is none.
+    pub(super) fn open(
+        &self,
+        keys: &KeyRing,
+        at: usize,
+        place: &str,
+        sealed: &[u8],
+    ) -> Option<Vec<u8>> {
+        let sealer = keys.sealers().nth(at)?;
+        let opened = sealer.open(place.as_bytes(), sealed)?;
+        let (until, value) = opened.split_first_chunk::<UNTIL_BYTES>()?;
+        (u64::from_be_bytes(*until) > self.now_ms()).then(|| value.to_vec())
+    }
+
+    /// The time that the ends of sealed values go by.
+    pub(super) fn now_ms(&self) -> u64 {
+        let host = Timestamp::now().as_millisecond();
+        u64::try_from(host.saturating_add((self.offset_ms)())).unwrap_or_default()
+    }
+
+    pub(super) fn price(&self, price: &Price) -> Json {
+        json!({
+            "key": self.names.budget(&price.purse),
+            "micros": price.micros.min(MOST),
+            "limit_micros": price.limit_micros.min(MOST),
+        })
+    }
+
+    pub(super) fn settlement(&self, settle: &Settle) -> Json {
+        let prices = |prices: &[Price]| prices.iter().map(|it| self.price(it)).collect::<Vec<_>>();
+        json!({
+            "slot": text(&settle.slot.token),
+            "cards": self.guard_keys(&settle.slot.card, settle.slot.family),
+            "counts_mismatches": settle.slot.family == Family::Verification,
+            "caller": &*settle.slot.caller,
+            "was_staked": settle.was_staked,
+            "effect": effect_name(settle.slot.family, settle.effect),
+            "day": settle.day,
+            "refunds": prices(&settle.refunds),
+            "spent": prices(&settle.spent),
+        })
+    }
+
+    pub(super) fn id(&self, id: &RequestId) -> Json {
+        json!({ "key": self.names.request_id(&id.caller, id.id), "owner": text(&id.owner) })
+    }
+
+    pub(super) fn ended_id(&self, arguments: &mut Arguments, ended: &EndedId) -> Json {
+        let id = &ended.id;
+        let record = self.names.request_id(&id.caller, id.id);
+        let field = text(id.id.as_bytes());
+        let values = ended.remembered.as_ref().map(|value| {
+            let hashes = ended.card.iter().map(|card| self.names.remembered(*card));
+            let places: Vec<_> = if ended.is_answer {
+                hashes.map(|hash| place_of(&hash, &field)).collect()
+            } else {
+                vec![record.clone()]
+            };
+            let sealed = self.seal(&ended.keys, places.into_iter(), value, ended.window);
+            arguments.values(sealed)
+        });
+        let cards = ended.card.iter().map(|card| self.names.remembered(*card));
+        json!({
+            "key": record,
+            "owner": text(&id.owner),
+            "field": field,
+            "content": contents(&ended.content),
+            "cards": cards.collect::<Vec<_>>(),
+            "is_answer": ended.is_answer,
+            "values": values,
+            "window": millis(ended.window),
+            "living": self.names.living_ids(&id.caller),
+            "forgotten": self.names.forgotten_ids(&id.caller),
+        })
+    }
+
+    pub(super) fn ended_ids(&self, ids: &[EndedId]) -> Arguments {
+        let mut arguments = Arguments::default();
+        let ids: Vec<_> = ids
+            .iter()
+            .map(|ended| self.ended_id(&mut arguments, ended))
+            .collect();
+        arguments.set("ids", ids.into());
+        arguments
+    }
+
+    pub(super) fn notice(&self, kind: &str, cards: &Tags<CardTag>) -> Json {
+        let tags: Vec<_> = cards.iter().map(|tag| text(tag.as_bytes())).collect();
+        json!({
+            "kind": kind,
+            "word": format!("{kind} {}", tags.join(" ")),
+            "number_key": self.names.notice_number(),
+            "notices_key": self.names.notices(),
+        })
+    }
+
+    /// Everything that a process knows, in parts that do not hold the store up.
+    pub(super) fn seeds(&self, keys: &KeyRing, seed: &Seed) -> Vec<Arguments> {
+        let mut parts = Vec::new();
+        let mut add = |cards: Vec<Json>, spent: Vec<Json>| {
+            parts.push(Arguments::new(
+                json!({ "cards": cards, "spent": spent, "holds": [], "ids": [] }),
+            ));
+        };
+        for cards in seed.cards.chunks(SEEDS_AT_ONCE) {
+            add(
+                cards.iter().map(|it| self.seed_card(it)).collect(),
+                Vec::new(),
+            );
+        }
+        for spent in seed.spent.chunks(SEEDS_AT_ONCE) {
+            let spent = spent.iter().map(|(purse, micros)| {
+                json!({ "key": self.names.budget(purse), "micros": (*micros).min(MOST) })
+            });
+            add(Vec::new(), spent.collect());
+        }
+        for holds in seed.holds.chunks(SEEDS_AT_ONCE) {
+            let mut arguments = Arguments::new(json!({ "cards": [], "spent": [], "ids": [] }));
+            let holds = holds.iter().map(|(tag, hold)| {
+                let place = self.names.flight(tag);
+                let sealed = self.seal(
+                    keys,
+                    std::iter::once(place.clone()),
+                    &hold.value,
+                    hold.lasts,
+                );
+                let at = arguments.values(sealed);
+                json!({ "key": place, "lasts_ms": millis(hold.lasts), "value": at.get(0) })
+            });
+            let holds: Vec<_> = holds.collect();
+            arguments.set("holds", holds.into());
+            parts.push(arguments);
+        }
+        for ids in seed.ids.chunks(SEEDS_AT_ONCE) {
+            let mut arguments = self.ended_ids(ids);
+            for empty in ["cards", "spent", "holds"] {
+                arguments.set(empty, json!([]));
+            }
+            parts.push(arguments);
+        }
+        parts
+    }
+
+    fn seed_card(&self, it: &SeedCard) -> Json {
+        json!({
+            "key": self.names.guard(it.card, it.family),
+            "counts_mismatches": it.family == Family::Verification,
+            "caller": &*it.caller,
+            "calls": it.calls,
+            "mismatches": it.mismatches,
+            "calls_end": it.calls_end,
+            "mismatches_end": it.mismatches_end,
+            "closed_end": it.closed_end,
+        })
+    }
+}
+
+/// A value in a hash is bound to both names.
+pub(super) fn place_of(hash: &str, field: &str) -> String {
+    format!("{hash} {field}")
+}
+
+pub(super) fn contents(content: &Tags<[u8; 16]>) -> String {
+    let texts: Vec<_> = content.iter().map(|it| text(it)).collect();
+    texts.join(" ")
+}
+
+const fn effect_name(family: Family, effect: GuardEffect) -> &'static str {
+    match (family, effect) {
+        (_, GuardEffect::Nothing) => "nothing",
+        (_, GuardEffect::Close) => "close",
+        (_, GuardEffect::Call) | (Family::CardInformation, _) => "call",
+        (Family::Verification, GuardEffect::Match) => "match",
+        (Family::Verification, GuardEffect::Mismatch) => "mismatch",
+    }
+}
+
+/// Whole milliseconds, as scripts count.
+pub(super) fn millis(duration: Duration) -> u64 {
+    u64::try_from(duration.as_millis())
+        .unwrap_or(MOST)
+        .min(MOST)
+}

@@ -1,0 +1,2 @@
+end_ids(a.ids)
+return {'done'}

@@ -1,0 +1,2 @@
+ids_sent(a.ids, a.lease_ms)
+return {'done'}
