@@ -54,7 +54,7 @@ audit: ## security advisories about the dependencies (needs the advisory databas
 	@scripts/audit
 
 .PHONY: fuzz
-fuzz: ## a million inputs, guided by coverage, for every parser (an hour; more with CARDPROOF_FUZZ_RUNS)
+fuzz: ## a million inputs, guided by coverage, for every parser (some 20 minutes; more with CARDPROOF_FUZZ_RUNS)
 	@scripts/fuzz
 
 .PHONY: bench
