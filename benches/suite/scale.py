@@ -8,6 +8,7 @@ from serving import free_ports, speaks_http2
 from setups import BUILT, TOKEN
 
 ROUNDS = 5
+MIB = 1024 * 1024
 REQUESTS = 500_000
 SIZES = {1_000: 64, 100_000: 256, 1_000_000: 512, 10_000_000: 4800}
 FILL_LIMIT_S = 300
@@ -66,8 +67,8 @@ def memory(folder):
     process, report = filled(folder, 1_200_000, 256)
     process.__exit__()
     grown = report["resident_bytes"] - report["resident_bytes_before"]
-    yield Figure("memory of a full cache to capacity_mb = 256", [grown / (256 * 1_000_000)], at_least=0.85, note="and at most 1.15")
-    yield Figure("memory of a full cache to capacity_mb = 256, upper side", [grown / (256 * 1_000_000)], at_most=1.15)
+    yield Figure("memory of a full cache to capacity_mb = 256", [grown / (256 * MIB)], at_least=0.85, note="and at most 1.15")
+    yield Figure("memory of a full cache to capacity_mb = 256, upper side", [grown / (256 * MIB)], at_most=1.15)
 
 
 def per_entry(size, report):
