@@ -268,14 +268,13 @@ class Chosen(Case):
             ("parentbased_always_off", SAMPLED, True),
         ):
             with self.subTest(sampler=sampler, traceparent=traceparent):
-                receiver = GrpcReceiver()
-                service = Service(variables=to(receiver, OTEL_TRACES_SAMPLER=sampler))
+                receiver = self.open(GrpcReceiver())
+                service = self.open(Service(variables=to(receiver, OTEL_TRACES_SAMPLER=sampler)))
                 service.verify(asked, traceparent)
                 # what is recorded leaves at the end at the latest
                 code, _ = service.close()
                 self.assertEqual(code, 0)
                 self.assertEqual(len(receiver.received.spans()) > 0, recorded)
-                receiver.close()
 
     def test_nothing_is_sent_unless_it_is_said(self):
         receiver = self.open(HttpReceiver())
@@ -284,11 +283,11 @@ class Chosen(Case):
             to(receiver, OTEL_SDK_DISABLED="true"),
             to(receiver, OTEL_TRACES_EXPORTER="none", OTEL_METRICS_EXPORTER="prometheus"),
         ):
-            service = Service(variables=HASTY | variables)
+            service = self.open(Service(variables=HASTY | variables))
             service.verify({"bankCard": SANDBOX_CARD, "name": scene.NAME}, SAMPLED)
             self.assertEqual(service.close()[0], 0)
             self.assertEqual((receiver.received.traces, receiver.received.metrics), ([], []))
-        service = Service(variables=to(receiver, OTEL_TRACES_EXPORTER="none"))
+        service = self.open(Service(variables=to(receiver, OTEL_TRACES_EXPORTER="none")))
         service.verify({"bankCard": SANDBOX_CARD, "name": scene.NAME}, SAMPLED)
         self.assertEqual(service.close()[0], 0)
         self.assertEqual(receiver.received.traces, [])
@@ -349,7 +348,7 @@ class NobodyListens(Case):
                 nobody.bind(("127.0.0.1", 0))
                 port = nobody.getsockname()[1]
                 variables = HASTY | {"OTEL_EXPORTER_OTLP_PROTOCOL": protocol, "OTEL_EXPORTER_OTLP_ENDPOINT": f"http://127.0.0.1:{port}"}
-                service = Service(variables=variables)
+                service = self.open(Service(variables=variables))
                 self.ask_many(service, 5)
                 # a bypass makes a call, flight, route and attempt
                 self.wait_for_drops(service, "traces", 20)
@@ -361,18 +360,17 @@ class NobodyListens(Case):
                 self.assertLess(seconds, 15)
 
     def test_one_that_never_answers(self):
-        for receiver in (GrpcReceiver(), HttpReceiver()):
+        for receiver in (self.open(GrpcReceiver()), self.open(HttpReceiver())):
             with self.subTest(protocol=receiver.protocol):
                 receiver.received.hang()
                 variables = to(receiver, OTEL_BSP_MAX_QUEUE_SIZE="8", OTEL_BSP_MAX_EXPORT_BATCH_SIZE="4", OTEL_EXPORTER_OTLP_TIMEOUT="60000")
-                service = Service(variables=variables)
+                service = self.open(Service(variables=variables))
                 self.ask_many(service, 10)
                 # 40 spans; one batch is out, as many as there is room for wait
                 self.wait_for_drops(service, "traces", 40 - 8 - 4)
                 code, seconds = service.close()
                 self.assertEqual(code, 0)
                 self.assertLess(seconds, 15)
-                receiver.close()
 
 
 if __name__ == "__main__":
