@@ -231,11 +231,15 @@ pub(super) fn is_below(parent: &str, path: &str) -> bool {
         .is_some_and(|rest| rest.is_empty() || rest.starts_with('.'))
 }
 
-/// A key as it may be shown: what cannot be a key of ours is not repeated in full.
+/// A key as it may be shown: what cannot be a key of ours is not repeated in full. Somebody may
+/// have put the number of a card or a phone where a key belongs.
 pub(super) fn printable(key: &str) -> String {
     const LONGEST: usize = 64;
+    const MOST_DIGITS: usize = 5;
     let plain = |it: char| it.is_ascii_alphanumeric() || matches!(it, '_' | '-');
-    if !key.is_empty() && key.len() <= LONGEST && key.chars().all(plain) {
+    let digits = key.chars().filter(char::is_ascii_digit).count();
+    let is_plain = !key.is_empty() && key.len() <= LONGEST && key.chars().all(plain);
+    if is_plain && digits <= MOST_DIGITS {
         key.to_owned()
     } else {
         format!("(a key of {} characters)", key.chars().count())

@@ -73,6 +73,8 @@ impl ConnectionLimits {
         builder
             .timer(TokioTimer::new())
             .max_concurrent_streams(self.max_concurrent_streams)
+            // a gateway may hang up on all its calls at once; who does it on and on is cut by the inlet
+            .max_pending_accept_reset_streams(Some(self.max_concurrent_streams as usize))
             .max_header_list_size(self.max_header_list_bytes)
             .initial_stream_window_size(self.stream_window_bytes)
             .initial_connection_window_size(self.connection_window_bytes)

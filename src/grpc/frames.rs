@@ -1,7 +1,8 @@
 //! The heads of HTTP/2 frames as they come in, and how many of them carry nothing.
 //!
 //! hyper answers a PING, acknowledges SETTINGS and skips what it does not know, however often that
-//! comes; only calls that are taken back are limited there. A peer that sends such frames without
+//! comes. What it limits is calls that are taken back before they are looked at, and so few of them
+//! that a gateway whose callers hang up together would be cut; here they are limited over time. A peer that sends such frames without
 //! end makes work for nothing and is cut off. What an honest client sends of them goes with its
 //! calls: a window that grows, an acknowledgement, now and then a PING.
 
@@ -16,6 +17,7 @@ const HEAD_BYTES: usize = 9;
 
 const DATA: u8 = 0;
 const HEADERS: u8 = 1;
+const RST_STREAM: u8 = 3;
 
 /// What the head of a frame says.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -114,11 +116,17 @@ impl Patience {
         match head.kind {
             HEADERS => self.left = (self.left + Self::PER_CALL).min(Self::MOST),
             DATA if head.bytes >= Self::TINY_BYTES => {}
-            _ => {
-                if self.left == 0 {
+            kind => {
+                // a call that is taken back adds nothing
+                let cost = 1 + if kind == RST_STREAM {
+                    Self::PER_CALL
+                } else {
+                    0
+                };
+                if self.left < cost {
                     self.refill();
                 }
-                let Some(left) = self.left.checked_sub(1) else {
+                let Some(left) = self.left.checked_sub(cost) else {
                     return false;
                 };
                 self.left = left;
@@ -127,7 +135,7 @@ impl Patience {
         true
     }
 
-    /// Looks at the clock only when nothing is left, which an honest peer does not come to.
+    /// Looks at the clock only when next to nothing is left, which an honest peer does not come to.
     fn refill(&mut self) {
         let now = Instant::now();
         let seconds = now
@@ -137,7 +145,7 @@ impl Patience {
         if gained >= 1.0 {
             self.since = now;
             // at most 360,000, and so a whole number that fits
-            self.left = (gained as u32).min(Self::MOST);
+            self.left = (self.left + gained as u32).min(Self::MOST);
         }
     }
 }
@@ -214,6 +222,29 @@ mod tests {
         tokio::time::advance(Duration::from_secs(2)).await;
         let taken = (0..5000).take_while(|_| patience.weigh(head)).count();
         assert_eq!(taken, 200);
+    }
+
+    const CALL: Head = Head { kind: 1, bytes: 90 };
+    const TAKEN_BACK: Head = Head { kind: 3, bytes: 4 };
+
+    #[tokio::test(start_paused = true)]
+    async fn who_takes_every_call_back_is_cut_off() {
+        let mut patience = Patience::new();
+        let taken = (0..5000).take_while(|_| patience.weigh(CALL) && patience.weigh(TAKEN_BACK));
+        let taken = taken.count();
+        assert!((950..=1000).contains(&taken), "{taken}");
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_gateway_may_take_many_back_and_all_for_a_while() {
+        let mut patience = Patience::new();
+        for number in 0..100_000 {
+            assert!(patience.weigh(CALL));
+            assert!(number % 2 == 0 || patience.weigh(TAKEN_BACK));
+        }
+        for _ in 0..900 {
+            assert!(patience.weigh(CALL) && patience.weigh(TAKEN_BACK));
+        }
     }
 
     #[tokio::test(start_paused = true)]

@@ -10,6 +10,10 @@ if [[ ! -x "$binary" ]]; then
     [[ -z "${CARDPROOF_BIN:-}" ]] || { echo "CARDPROOF_BIN is no program: $binary" >&2; exit 1; }
     cargo build --release --locked
 fi
+emulator="${EMULATOR_BIN:-${CARGO_TARGET_DIR:-target}/debug/cardproof-emulator}"
+if [[ -z "${EMULATOR_BIN:-}" ]]; then
+    cargo build --quiet --locked --package cardproof-emulator
+fi
 h2spec="$(scripts/tool h2spec)"
 h2load="$(scripts/tool h2load)"
 
@@ -37,6 +41,7 @@ proof() {
 proof conformance.py --h2spec "$h2spec"
 proof run.py --h2load "$h2load" --seconds "${CARDPROOF_ABUSE_SECONDS:-2}"
 proof held.py idle --h2load "$h2load"
+proof overload.py --emulator "$emulator"
 proof restart.py
 echo "$passed passed, $failed failed"
 [[ "$failed" -eq 0 ]]
