@@ -124,7 +124,8 @@ fn tiles(status: &Value) -> Markup {
             (tile("Redis", redis.0, redis.1, html! {
                 @match redis.0 {
                     "none" => "each replica by itself",
-                    _ => (text(&status["redis"]["on_loss"])),
+                    "up" => "shared by all replicas",
+                    _ => "out of reach",
                 }
             }))
             (tile("Ledger", if status["ledger"]["unwritten"].as_u64() > Some(0) { "behind" } else { "written" }, "", html! {

@@ -232,8 +232,8 @@ impl Reloader {
         changed.sort();
         changed.dedup();
         let mut needs_restart = changed_keys(&loaded.table, &new.table);
-        // these are known to the service since its start
-        for key in changed.extract_if(.., |key| key.starts_with("cache.")) {
+        // the connection is made at the start
+        for key in changed.extract_if(.., |key| key == "cache.redis.url") {
             needs_restart.push(key);
         }
         Ok(Ready {
@@ -304,9 +304,12 @@ impl Reloader {
                 lanes.for_each(|lane| lane.set_maintenance(settings.vendor.maintenance));
             }
         }
+        if has_changed("cache.key") || has_changed("cache.previous_key") {
+            ready.own.hand_on(&parts.service);
+        }
         parts.admin_token.replace(ready.own.admin_token.as_ref());
         self.warnings.store(Arc::new(config.warnings.clone()));
-        in_force.own.admin_token = ready.own.admin_token;
+        in_force.own = ready.own.beside_the_connection_of(&in_force.own);
         in_force.loaded = ready.loaded;
         let outcome = match (ready.needs_restart.is_empty(), ready.changed.is_empty()) {
             (false, _) => ReloadOutcome::NeedsRestart,

@@ -72,7 +72,7 @@ impl StatusSource for Status {
                 "errors": self.service.safeguards().ledger.errors(),
                 "unwritten": self.service.safeguards().ledger.unwritten(),
             },
-            "redis": Value::Null,
+            "redis": self.service.shared_store_is_up().map(|up| json!({ "up": up })),
             "routes": by_operation(|operation| {
                 let lanes = self.service.route(operation).iter();
                 Some(lanes.map(|lane| lane.name().as_str()).collect::<Vec<_>>().into())

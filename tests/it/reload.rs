@@ -11,7 +11,8 @@ use std::{
 };
 
 use cardproof::proto::bankcard::v1::{
-    QueryCardInfoRequest, VerifyBankCardRequest, bank_card_service_client::BankCardServiceClient,
+    CacheMode, CachePolicy, QueryCardInfoRequest, VerifyBankCardRequest,
+    bank_card_service_client::BankCardServiceClient,
 };
 use parking_lot::Mutex;
 use serde_json::{Value, json};
@@ -237,6 +238,43 @@ async fn secrets_move_with_a_swapped_symbolic_link() {
         tokio::time::sleep(std::time::Duration::from_millis(100)).await;
     }
     assert!(!shown.lock().contains("token-of-monday"));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_key_is_changed_in_three_steps_and_nothing_is_forgotten_before_the_last() {
+    let folder = TempDir::new().unwrap();
+    let (old, new) = (folder.path().join("old"), folder.path().join("new"));
+    fs::write(&old, "the key of the first year").unwrap();
+    fs::write(&new, "the key of the second year").unwrap();
+    let only = |key: &Path| format!("[cache]\nkey = {{ file = {key:?} }}\n");
+    let both = |key: &Path, previous: &Path| {
+        format!("{}previous_key = {{ file = {previous:?} }}\n", only(key))
+    };
+    write(folder.path(), &only(&old));
+    let mut server = Server::start_in(folder, &[]);
+    let mut client = server.client().await;
+    let mut question = VerifyBankCardRequest {
+        bank_card: CARD.to_owned(),
+        name: "\u{5f20}\u{4e09}".to_owned(),
+        ..VerifyBankCardRequest::default()
+    };
+    assert!(client.verify_bank_card(question.clone()).await.is_ok());
+    question.cache = Some(CachePolicy {
+        mode: CacheMode::OnlyIfCached.into(),
+        max_age: None,
+    });
+    let mut report = Value::Null;
+    for (step, known) in [
+        (both(&old, &new), true),
+        (both(&new, &old), true),
+        (only(&new), false),
+    ] {
+        write(server.folder.path(), &step);
+        report = next_reload(&mut server, &report);
+        assert_eq!(report["outcome"], "applied", "{report}");
+        let answered = client.verify_bank_card(question.clone()).await;
+        assert_eq!(answered.is_ok(), known, "{answered:?}");
+    }
 }
 
 #[test]

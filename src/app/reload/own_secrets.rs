@@ -3,9 +3,13 @@
 use subtle::ConstantTimeEq as _;
 
 use super::ProcessEnv;
-use crate::config::{
-    Config, Problems,
-    secret::{Secret, SecretRef},
+use crate::{
+    cache::Digests,
+    config::{
+        Config, Problems,
+        secret::{Secret, SecretRef},
+    },
+    service::Service,
 };
 
 const KEY: &str = "cache.key";
@@ -45,6 +49,22 @@ impl OwnSecrets {
             *own.named(key) = secret;
         }
         Ok(own)
+    }
+
+    /// Has the service use the keys from now on; nothing where its key is a random one.
+    pub(super) fn hand_on(&self, service: &Service) {
+        let digests = |key: &Secret| Digests::new(key.expose().as_bytes());
+        if let Some(key) = &self.cache_key {
+            service.change_keys(digests(key), self.previous_key.as_ref().map(digests));
+        }
+    }
+
+    /// What is in force afterwards: the connection to Redis stays what it was.
+    pub(super) fn beside_the_connection_of(self, before: &Self) -> Self {
+        Self {
+            redis_url: before.redis_url.clone(),
+            ..self
+        }
     }
 
     fn named(&mut self, key: &str) -> &mut Option<Secret> {
