@@ -1,0 +1,172 @@
+//! The store is lost, frozen, full, emptied, and comes back.
+
+use std::time::{Duration, Instant};
+
+use cardproof::{
+    config::OnLoss,
+    domain::{ResultCode, Source},
+    service::Service,
+};
+
+use crate::{
+    house::{Act, CARD, Plan, Vendor, ask, ask_about, card, refusal, replica_as, until},
+    server::Redis,
+};
+
+const SOON: Duration = Duration::from_secs(10);
+
+fn plan(on_loss: OnLoss) -> Plan {
+    Plan {
+        on_loss,
+        replicas: 2,
+        timeout: Duration::from_millis(200),
+        ..Plan::default()
+    }
+}
+
+async fn comes_back(service: &Service) {
+    until("the store is found", SOON, async || {
+        service.shared_store_is_up() == Some(true)
+    })
+    .await;
+}
+
+async fn is_lost(service: &Service) {
+    until("the loss is noticed", SOON, async || {
+        service.shared_store_is_up() == Some(false)
+    })
+    .await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn without_the_store_each_replica_goes_on_within_its_part() {
+    let redis = Redis::start();
+    let port = redis.port;
+    let vendor = Vendor::new(&[Act::Answer(ResultCode::Mismatch)]);
+    let one = replica_as(&redis, &vendor, plan(OnLoss::Degrade)).await;
+    let two = replica_as(&redis, &vendor, plan(OnLoss::Degrade)).await;
+    drop(redis);
+    for service in [&one, &two] {
+        service.ask(ask("张三")).await.unwrap();
+        service.ask(ask("张三")).await.unwrap();
+        // 2 mismatches over 2 replicas: one each
+        assert_eq!(
+            refusal(service, ask("李四")).await,
+            "CARD_ATTEMPTS_EXCEEDED"
+        );
+    }
+    assert_eq!(
+        vendor.calls(),
+        2,
+        "one charge for each question and replica"
+    );
+    // back, and empty: both put back what they counted
+    let redis = Redis::start_at(port, &[]);
+    comes_back(&one).await;
+    comes_back(&two).await;
+    let counts = one.guard_show(&card()).await.unwrap().verification.unwrap();
+    assert_eq!((counts.calls, counts.mismatches), (2, 2));
+    assert_eq!(refusal(&one, ask("李四")).await, "CARD_ATTEMPTS_EXCEEDED");
+    // what could not be told was told
+    let third = replica_as(&redis, &vendor, plan(OnLoss::Degrade)).await;
+    assert_eq!(
+        third.ask(ask("张三")).await.unwrap().source,
+        Source::SharedCache
+    );
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_operator_can_prefer_refusing() {
+    let redis = Redis::start();
+    let port = redis.port;
+    let vendor = Vendor::new(&[Act::Answer(ResultCode::Match)]);
+    let service = replica_as(&redis, &vendor, plan(OnLoss::Refuse)).await;
+    service.ask(ask("张三")).await.unwrap();
+    drop(redis);
+    is_lost(&service).await;
+    assert_eq!(
+        refusal(&service, ask("李四")).await,
+        "SHARED_STATE_UNAVAILABLE"
+    );
+    // what is known costs nothing
+    assert_eq!(
+        service.ask(ask("张三")).await.unwrap().source,
+        Source::Cache
+    );
+    assert_eq!(vendor.calls(), 1);
+    let _redis = Redis::start_at(port, &[]);
+    comes_back(&service).await;
+    service.ask(ask("李四")).await.unwrap();
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_frozen_store_costs_one_timeout_and_then_nothing() {
+    let redis = Redis::start();
+    let vendor = Vendor::new(&[Act::Answer(ResultCode::Match)]);
+    let mut plan = plan(OnLoss::Degrade);
+    plan.timeout = Duration::from_secs(2);
+    let service = replica_as(&redis, &vendor, plan).await;
+    redis.signal("-STOP");
+    let took = async |number: u32| {
+        let begun = Instant::now();
+        let card = format!("62000000000000{number:02}");
+        service.ask(ask_about(&card, "张三")).await.unwrap();
+        begun.elapsed()
+    };
+    // the keeper may have paid it already
+    let first = took(0).await;
+    assert!(first < Duration::from_secs(4), "{first:?}");
+    assert_eq!(service.shared_store_is_up(), Some(false));
+    for number in 1..20 {
+        let later = took(number).await;
+        assert!(later < Duration::from_secs(1), "{later:?}");
+    }
+    assert_eq!(vendor.calls(), 20);
+    redis.signal("-CONT");
+    comes_back(&service).await;
+    // all of them were told
+    let keys: Vec<String> = redis.command(&["KEYS", "cardproof:a:*"]);
+    assert_eq!(keys.len(), 20);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_emptied_store_is_told_what_is_known() {
+    let redis = Redis::start();
+    let vendor = Vendor::new(&[Act::Answer(ResultCode::Mismatch)]);
+    let one = replica_as(&redis, &vendor, plan(OnLoss::Refuse)).await;
+    let two = replica_as(&redis, &vendor, plan(OnLoss::Refuse)).await;
+    one.ask(ask("张三")).await.unwrap();
+    two.ask(ask("李四")).await.unwrap();
+    let _: String = redis.command(&["FLUSHALL"]);
+    // nobody trusts it before it is whole again
+    let refused = refusal(&one, ask("王五")).await;
+    assert_eq!(refused, "SHARED_STATE_UNAVAILABLE");
+    comes_back(&one).await;
+    comes_back(&two).await;
+    assert_eq!(refusal(&one, ask("王五")).await, "CARD_ATTEMPTS_EXCEEDED");
+    let counts = one.guard_show(&card()).await.unwrap().verification.unwrap();
+    assert_eq!((counts.calls, counts.mismatches), (2, 2));
+    assert_eq!(vendor.calls(), 2);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_full_store_is_a_lost_one_until_there_is_room() {
+    let redis = Redis::start_with(&["--maxmemory-policy", "noeviction"]);
+    let vendor = Vendor::new(&[Act::Answer(ResultCode::Match)]);
+    let service = replica_as(&redis, &vendor, plan(OnLoss::Degrade)).await;
+    let _: String = redis.command(&["CONFIG", "SET", "maxmemory", "1"]);
+    service.ask(ask("张三")).await.unwrap();
+    is_lost(&service).await;
+    service
+        .ask(ask_about("6200000000000013", "张三"))
+        .await
+        .unwrap();
+    assert_eq!(vendor.calls(), 2);
+    let _: String = redis.command(&["CONFIG", "SET", "maxmemory", "0"]);
+    comes_back(&service).await;
+    let third = replica_as(&redis, &vendor, plan(OnLoss::Degrade)).await;
+    assert_eq!(
+        third.ask(ask_about(CARD, "张三")).await.unwrap().source,
+        Source::SharedCache
+    );
+}

@@ -1,0 +1,20 @@
+//! The store that replicas share, over a real Redis: its scripts against the rules in Rust, and
+//! services that meet in it.
+//!
+//! They stand behind the feature `outside-tests` and are run by `make test` (suite `redis`).
+
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    reason = "a test says what it expects"
+)]
+
+mod answers;
+mod calls;
+mod counts;
+mod house;
+mod ids;
+mod keys;
+mod loss;
+mod server;
