@@ -19,7 +19,7 @@ use crate::{
     cache::{
         KeyRing, QuestionTag, Stored, Tags,
         local::age,
-        shared::{Landing, Lasting, Settle},
+        shared::{Landing, Lasting, Seat, Settle, token},
     },
     domain::{Attempt, CardInfoResult, Finding, ProviderName, Reason, Source, result_code::Keep},
     telemetry::events::{self, CacheOutcome, Tier},
@@ -82,8 +82,41 @@ impl Inner {
         events::cache_lookup(Tier::Shared, CacheOutcome::of(conclusion.is_some()));
         if let Some(stored) = stored {
             self.cache.put(tags, &stored).await;
+            if keys.is_being_exchanged() {
+                self.keep_under_both_keys(keys, tags, &stored).await;
+            }
         }
         conclusion
+    }
+
+    /// What was kept under one key only must be found when the other one alone is left: it was paid
+    /// for once.
+    async fn keep_under_both_keys(
+        &self,
+        keys: &KeyRing,
+        tags: &Tags<QuestionTag>,
+        stored: &Stored,
+    ) {
+        let Some(sharing) = &self.sharing else { return };
+        let seat = Seat {
+            keys: Arc::new(keys.clone()),
+            question: *tags,
+            owner: token(),
+        };
+        let answer = Lasting {
+            value: packed::stored(stored),
+            lasts: age(self.clock.now(), stored.stale_until),
+        };
+        let landing = Landing {
+            seat,
+            was_seated: false,
+            settle: None,
+            ending: None,
+            answer: Some(answer),
+            hold: None,
+            ids: Vec::new(),
+        };
+        sharing.store.land(landing).await;
     }
 
     fn is_embedded(&self, provider: &ProviderName) -> bool {

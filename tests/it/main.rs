@@ -23,6 +23,7 @@ mod promises;
 mod readme;
 mod reload;
 mod service_process;
+mod simulation;
 mod support;
 mod tls;
 mod vendors;

@@ -29,13 +29,15 @@ pub async fn ask(client: &Client, asked: VerifyBankCardRequest) -> Told {
     ask_within(client, asked, PATIENT).await
 }
 
-/// A call of somebody whose connection may be cut because others on it hang up too often: it is
-/// made again, as every client library does by itself or by its user's word.
+/// A call of somebody whose connection may be cut because others on it hang up too often, and who
+/// meets a machine too busy to send what was asked for in time: it is made again, as the code says
+/// that it may.
 pub async fn ask_stubbornly(client: &Client, asked: VerifyBankCardRequest) -> Told {
     for _ in 0..20 {
         let told = ask(client, asked.clone()).await;
         match &told {
             Err(status) if status.get_details_error_info().is_none() => {}
+            Err(status) if status.code() == Code::Unavailable => {}
             _ => return told,
         }
         tokio::time::sleep(Duration::from_millis(50)).await;

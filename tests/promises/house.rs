@@ -8,7 +8,11 @@ use sha2::{Digest as _, Sha256};
 use tempfile::TempDir;
 use tokio::time::Instant;
 
-use crate::replica::{Client, Launch, Replica, free_address};
+use crate::{
+    proxy::Proxy,
+    redis::{PASSWORD, Redis},
+    replica::{Client, Launch, Replica, free_address},
+};
 
 /// The secrets, by the variables that they are in: the emulator's, and made up ones.
 const SECRETS: [(&str, &str); 6] = [
@@ -70,12 +74,18 @@ pub struct Plan {
     replicas: usize,
     variables: BTreeMap<String, String>,
     more: String,
+    shares_redis: bool,
+    /// Whether the ways to it can be held up; they are slower then.
+    through_proxies: bool,
 }
 
 /// The running parts.
 pub struct House {
     pub emulator: Arc<Emulator>,
     pub replicas: Vec<Replica>,
+    pub redis: Option<Redis>,
+    /// The way of each replica to Redis.
+    proxies: Vec<Proxy>,
     _folder: TempDir,
 }
 
@@ -88,6 +98,8 @@ pub fn replicas(count: usize) -> Plan {
             .map(|(name, value)| ((*name).to_owned(), (*value).to_owned()))
             .collect(),
         more: String::new(),
+        shares_redis: false,
+        through_proxies: false,
     }
 }
 
@@ -112,8 +124,28 @@ impl Plan {
         self.with("AUTH__MODE", "token")
     }
 
+    /// With a Redis that all replicas share.
+    pub fn redis(mut self) -> Self {
+        self.more += "[cache.redis]\nurl = { env = \"T_REDIS\" }\n";
+        self.shares_redis = true;
+        self
+    }
+
+    /// With ways to Redis that a test can hold up.
+    pub fn held_up(mut self) -> Self {
+        self.through_proxies = true;
+        self
+    }
+
     /// Starts everything, and waits until all replicas serve.
     pub async fn open(self) -> House {
+        let redis = self.shares_redis.then(Redis::start);
+        let mut proxies = Vec::new();
+        for _ in 0..self.replicas {
+            if let Some(redis) = redis.as_ref().filter(|_| self.through_proxies) {
+                proxies.push(Proxy::start(redis.address).await);
+            }
+        }
         let emulator = Emulator::start_on_thread(Options::default(), 1).unwrap();
         let folder = tempfile::tempdir().unwrap();
         let toml = configuration(&emulator) + &self.more;
@@ -123,11 +155,17 @@ impl Plan {
             self.replicas.to_string(),
         );
         let launched = (0..self.replicas).map(|number| {
+            let mut variables = variables.clone();
+            if let Some(redis) = &redis {
+                let address = proxies.get(number).map_or(redis.address, |it| it.address);
+                let url = format!("redis://:{PASSWORD}@{address}");
+                variables.insert("T_REDIS".to_owned(), url);
+            }
             Replica::launch(Launch {
                 folder: folder.path().to_owned(),
                 name: format!("replica-{number}"),
                 toml: toml.clone(),
-                variables: variables.clone(),
+                variables,
                 grpc: free_address(),
                 admin: free_address(),
             })
@@ -139,6 +177,8 @@ impl Plan {
         House {
             emulator: Arc::new(emulator),
             replicas,
+            redis,
+            proxies,
             _folder: folder,
         }
     }
@@ -154,6 +194,26 @@ impl House {
     /// A client of one replica.
     pub fn client(&self, replica: usize) -> Client {
         self.replicas[replica].client()
+    }
+
+    /// A replica's way to Redis.
+    pub fn proxy(&self, replica: usize) -> &Proxy {
+        &self.proxies[replica]
+    }
+
+    /// The Redis that all replicas share.
+    pub fn redis(&mut self) -> &mut Redis {
+        self.redis.as_mut().expect("a plan with Redis")
+    }
+
+    /// Waits until every replica has, or has lost, its Redis.
+    pub async fn until_redis_is(&self, up: bool) {
+        let wanted = f64::from(u8::from(up));
+        self.until("Redis is as it should be for all", |house| {
+            let mut replicas = house.replicas.iter();
+            replicas.all(|it| it.metric("cardproof_redis_up", &[]) == wanted)
+        })
+        .await;
     }
 
     /// The sum of a metric over all replicas.

@@ -197,6 +197,29 @@ impl Replica {
         assert!(sent.unwrap().success());
     }
 
+    /// Ends it at once, as `kill -9` does.
+    pub fn kill(&mut self) {
+        self.child.kill().unwrap();
+        self.child.wait().unwrap();
+    }
+
+    /// Begins a new life where the last one was, with other variables laid over its own.
+    pub async fn begin_anew(&mut self, variables: &[(&str, &str)]) {
+        let mut launch = self.launch.clone();
+        for (name, value) in variables {
+            launch
+                .variables
+                .insert((*name).to_owned(), (*value).to_owned());
+        }
+        *self = Self::launch(launch);
+        self.ready().await;
+    }
+
+    /// In its next life it is not told this any more.
+    pub fn forget(&mut self, variable: &str) {
+        self.launch.variables.remove(variable);
+    }
+
     /// Waits for its end after it was told to stop.
     pub async fn ended(&mut self) {
         let begun = Instant::now();
@@ -218,12 +241,15 @@ impl Drop for Replica {
         let _ = self.child.wait();
         if std::thread::panicking() {
             let log = self.log();
-            let from = log.len().saturating_sub(6000);
-            let tail = log.char_indices().map(|(at, _)| at).find(|at| *at >= from);
+            let telling = |line: &&str| {
+                let dull = ["\"answered\"", "recv_reset", "connection broke"];
+                !dull.iter().any(|word| line.contains(word))
+            };
+            let lines: Vec<_> = log.lines().filter(telling).take(60).collect();
             println!(
-                "the end of the log of {}:\n{}",
+                "from the log of {}:\n{}",
                 self.launch.name,
-                &log[tail.unwrap_or(0)..]
+                lines.join("\n")
             );
         }
     }

@@ -6,7 +6,7 @@ use tokio::task::JoinSet;
 
 use crate::{
     crowd::{ask, ask_as, word},
-    house::{House, VENDOR, asking, card, name, replicas},
+    house::{House, Plan, VENDOR, asking, card, name, replicas},
 };
 
 const NAMES: usize = 50;
@@ -45,6 +45,12 @@ async fn racing_names(house: &House) {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn racing_names_on_one_card_are_as_many_as_it_can_bear() {
     racing_names(&replicas(1).open().await).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn racing_names_over_three_replicas_are_as_many_as_it_can_bear() {
+    let plan = replicas(3).redis().with("CACHE__REDIS__TIMEOUT_MS", 5000);
+    racing_names(&plan.open().await).await;
 }
 
 /// With a share of one half: one mismatch and five calls for each caller.
@@ -88,8 +94,16 @@ async fn one_caller_uses_its_share(house: &House) {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_share_that_is_used_up_leaves_the_others_theirs() {
-    let plan = replicas(1)
-        .with("GUARD__CALLER_SHARE", "0.5")
-        .callers(&["greedy", "modest", "third"]);
-    one_caller_uses_its_share(&plan.open().await).await;
+    one_caller_uses_its_share(&with_shares(replicas(1)).open().await).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_share_is_one_over_three_replicas() {
+    let plan = replicas(3).redis().with("CACHE__REDIS__TIMEOUT_MS", 5000);
+    one_caller_uses_its_share(&with_shares(plan).open().await).await;
+}
+
+fn with_shares(plan: Plan) -> Plan {
+    plan.with("GUARD__CALLER_SHARE", "0.5")
+        .callers(&["greedy", "modest", "third"])
 }

@@ -171,18 +171,22 @@ impl Link {
     /// Makes a new connection, with all scripts known to the server.
     pub(super) async fn connect(&self) -> Result<(), Fault> {
         let client = self.client.load_full().ok_or(Fault::Down)?;
+        // waits are timed here, where a process that stood still is told from a store that is slow
         let config = AsyncConnectionConfig::new()
             .set_connection_timeout(Some(CONNECT_TIMEOUT))
-            .set_response_timeout(Some(CONNECT_TIMEOUT));
-        let connection = client.get_multiplexed_async_connection_with_config(&config);
-        let connection = tokio::time::timeout(2 * CONNECT_TIMEOUT, connection).await;
-        let mut connection = connection
+            .set_response_timeout(None);
+        let connecting = async {
+            let connected = client.get_multiplexed_async_connection_with_config(&config);
+            let mut connection = connected.await?;
+            for script in self.scripts.all() {
+                let _hash = script.load_async(&mut connection).await?;
+            }
+            Ok(connection)
+        };
+        let connection = tokio::time::timeout(2 * CONNECT_TIMEOUT, connecting).await;
+        let connection = connection
             .map_err(|_| Fault::Timeout)?
             .map_err(Fault::Failed)?;
-        for script in self.scripts.all() {
-            let loaded = script.load_async(&mut connection).await;
-            let _hash = loaded.map_err(Fault::Failed)?;
-        }
         self.connection.store(Some(Arc::new(connection)));
         Ok(())
     }

@@ -64,6 +64,26 @@ local function card_load(key, counts_mismatches)
   return r
 end
 
+-- While keys are exchanged a card has a record under each tag, and replicas that know one key only
+-- count in one of them. Whoever reads both brings them together, so that the count under the key
+-- that stays lacks nothing. Slots stay where they are: who has them gives them back there.
+local function cards_load(keys, counts_mismatches)
+  local cards = {}
+  for i, key in ipairs(keys) do cards[i] = card_load(key, counts_mismatches) end
+  for _, r in ipairs(cards) do
+    for _, other in ipairs(cards) do
+      for _, count in ipairs({'c', 'm', 'ce', 'me', 'xe'}) do
+        r[count] = math.max(r[count], other[count])
+      end
+      for name, theirs in pairs(other.callers) do
+        local part = card_part(r, name)
+        part.c, part.m = math.max(part.c, theirs.c), math.max(part.m, theirs.m)
+      end
+    end
+  end
+  return cards
+end
+
 local function card_keep(r)
   redis.call('DEL', r.key)
   local fields = {}

@@ -13,11 +13,15 @@ if pace then
   -- a clock that was set back is nothing to wait for
   if wait > 0 and wait <= pace.window_ms then return {'busy', wait} end
 end
-local cards = {}
-for i, key in ipairs(a.cards) do
-  cards[i] = card_load(key, a.limits.mismatches)
-  local closed = card_closed(cards[i], a.caller, a.limits)
-  if closed then return closed end
+local cards = cards_load(a.cards, a.limits.mismatches)
+for _, r in ipairs(cards) do
+  local closed = card_closed(r, a.caller, a.limits)
+  if closed then
+    if #cards > 1 then
+      for _, known in ipairs(cards) do card_keep(known) end
+    end
+    return closed
+  end
 end
 for i, price in ipairs(a.prices) do
   if budget_taken(price.key) + price.micros > price.limit_micros then return {'spent', i - 1} end
