@@ -17,7 +17,7 @@ use cardproof::{
         secret::SecretRef,
     },
     domain::{
-        AttemptOutcome, CardNumber, CardRef, Finding, Operation, PersonName, Question, ResultCode,
+        AttemptOutcome, CardNumber, Finding, Operation, PersonName, Question, ResultCode,
         Source, Verification, question::Proof,
     },
     provider::Provider,
@@ -438,7 +438,7 @@ impl Town {
         self.note(format!("{card} is erased through replica {which}"));
         self.erased.push((Instant::now(), card.clone()));
         let service = self.replicas[which].service.clone();
-        let card = CardRef::parse(&card).unwrap();
+        let card = CardNumber::parse(&card).unwrap();
         service.erase(&card).await;
     }
 
@@ -446,8 +446,8 @@ impl Town {
     fn an_id(&mut self, card: &str, name: &'static str) -> Option<Uuid> {
         match self.random.random_range(0..10) {
             0..2 => {
-                let same = self.ids.iter().filter(|it| (&*it.1, it.2) == (card, name));
-                same.last().map(|it| it.0)
+                let mut same = self.ids.iter().filter(|it| (&*it.1, it.2) == (card, name));
+                same.next_back().map(|it| it.0)
             }
             2 => self.ids.last().map(|it| it.0),
             3..6 => {
