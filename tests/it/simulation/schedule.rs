@@ -17,8 +17,8 @@ use cardproof::{
         secret::SecretRef,
     },
     domain::{
-        AttemptOutcome, CardNumber, Finding, Operation, PersonName, Question, ResultCode,
-        Source, Verification, question::Proof,
+        AttemptOutcome, CardNumber, Finding, Operation, PersonName, Question, ResultCode, Source,
+        Verification, question::Proof,
     },
     provider::Provider,
     service::{
