@@ -109,7 +109,8 @@ impl Status {
         let asked = of(Some("local"), "hit") + of(Some("local"), "miss");
         let hits = of(None, "hit");
         #[expect(clippy::cast_precision_loss, reason = "a ratio for people")]
-        let ratio = (asked > 0).then(|| hits as f64 / asked as f64);
+        // of a rounded ratio nobody takes the digits for a card number
+        let ratio = (asked > 0).then(|| (hits as f64 / asked as f64 * 10_000.0).round() / 10_000.0);
         json!({
             "entries": cache.entries(),
             "weight_bytes": cache.weight_bytes(),

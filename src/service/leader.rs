@@ -20,7 +20,8 @@ use super::{
 use crate::{
     cache::shared::RequestId,
     domain::{Reason, Source},
-    telemetry::{events, trace::Span},
+    telemetry::events,
+    telemetry::trace::Span,
 };
 
 impl Inner {

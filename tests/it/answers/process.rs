@@ -34,10 +34,8 @@ fn a_bad_configuration_ends_with_64_and_one_line_for_each_problem() {
 }
 
 #[test]
-fn protections_that_are_not_there_are_not_pretended() {
+fn a_shared_store_without_a_key_of_its_own_is_refused() {
     let ended = program(&["serve"])
-        .env("CARDPROOF__CACHE__KEY", "{ env = \"KEY\" }")
-        .env("KEY", "0123456789abcdef0123456789abcdef")
         .env("CARDPROOF__CACHE__REDIS__URL", "{ env = \"REDIS\" }")
         .env("REDIS", "redis://localhost")
         .output()
@@ -45,7 +43,7 @@ fn protections_that_are_not_there_are_not_pretended() {
     assert_eq!(ended.status.code(), Some(64));
     let told = String::from_utf8(ended.stderr).unwrap();
     assert_eq!(told.lines().count(), 1, "{told}");
-    assert!(told.contains("cache.redis"), "{told}");
+    assert!(told.contains("cache.key"), "{told}");
 }
 
 #[test]
