@@ -5,6 +5,8 @@ gRPC port has to greet a new HTTP/2 connection with its SETTINGS frame.
 """
 
 import http.client
+import pathlib
+import random
 import socket
 
 HOST = "127.0.0.1"
@@ -13,6 +15,10 @@ PREFACE = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n" + b"\0\0\0\x04\0\0\0\0\0"
 FRAME_HEAD_BYTES = 9
 SETTINGS = 4
 PATIENCE_S = 1
+OUTGOING = pathlib.Path("/proc/sys/net/ipv4/ip_local_port_range")
+USUAL_FIRST_OUTGOING = 32768
+LOWEST = 12000
+TRIES = 100
 
 
 def is_ready(admin_port):
@@ -61,12 +67,16 @@ def is_free(port):
 
 
 def free_ports(count):
-    """Ports of loopback that nobody listens on at this moment, each a different one."""
-    sockets = [socket.socket() for _ in range(count)]
+    """Ports of loopback that nobody listens on at this moment, each a different one.
+
+    They lie below those that the kernel gives to outgoing connections: one of these could otherwise
+    sit on the port when its server comes to listen.
+    """
     try:
-        for one in sockets:
-            one.bind((HOST, 0))
-        return [one.getsockname()[1] for one in sockets]
-    finally:
-        for one in sockets:
-            one.close()
+        above = int(OUTGOING.read_text(encoding="utf-8").split()[0])
+    except OSError:
+        above = USUAL_FIRST_OUTGOING
+    ports = [port for port in random.sample(range(LOWEST, above), TRIES) if is_free(port)][:count]
+    if len(ports) < count:
+        raise OSError(f"of {TRIES} ports from {LOWEST} to {above} not {count} are free")
+    return ports

@@ -18,7 +18,9 @@ sys.path.insert(0, str(ROOT / "scripts"))
 from serving import free_ports  # noqa: E402  (the folder must be known first)
 
 TOKEN = "administrator-of-this-cluster"
-START_LIMIT_S = 90
+START_LIMIT_S = 240
+CALL_LIMIT_S = 60
+SETTLED_S = 2
 CONTROLLERS = ("deployment", "replicaset", "endpointslice", "garbage-collector", "serviceaccount", "namespace")
 # What other people's operators bring: group, version, plural, kind.
 FOREIGN = (
@@ -50,7 +52,7 @@ class Api:
             self.address + path, method=method, data=None if body is None else json.dumps(body).encode(),
             headers={"Authorization": f"Bearer {TOKEN}", "Content-Type": kind, "Accept": "application/json"})
         try:
-            with urllib.request.urlopen(request, context=self.context, timeout=30) as reply:
+            with urllib.request.urlopen(request, context=self.context, timeout=CALL_LIMIT_S) as reply:
                 text = reply.read()
         except urllib.error.HTTPError as error:
             raise Refused(error.code, error.read().decode("utf-8", "replace")) from None
@@ -164,9 +166,23 @@ class ControlPlane:
             dead = [program.args[0] for program in self.programs if program.poll() is not None]
             if dead or time.monotonic() > until:
                 self.stop()
-                tails = [f"{log.name}:\n{log.read_text(errors='replace')[-2000:]}" for log in self.folder.glob("*.log")]
-                raise RuntimeError(f"{what} did not come up; ended: {dead}\n" + "\n".join(tails))
+                raise RuntimeError(f"{what} did not come up; ended: {dead}\n{self.evidence()}")
             time.sleep(0.1)
+
+    def evidence(self):
+        """The end of what each program wrote."""
+        return "\n".join(f"{log.name}:\n{log.read_text(errors='replace')[-2000:]}" for log in sorted(self.folder.glob("*.log")))
+
+    def settled(self):
+        """All objects that stand in no namespace, once no controller adds any more."""
+        until, since, before = time.monotonic() + START_LIMIT_S, time.monotonic(), None
+        while time.monotonic() < since + SETTLED_S:
+            if (now := self.api.everything()) != before:
+                since, before = time.monotonic(), now
+            if time.monotonic() > until:
+                raise RuntimeError(f"the cluster does not settle\n{self.evidence()}")
+            time.sleep(0.1)
+        return before
 
     def register_foreign_kinds(self):
         """Minimal definitions: the kinds are there, whatever stands in them is kept."""

@@ -22,6 +22,11 @@ from control_plane import Refused
 HERE = pathlib.Path(__file__).resolve().parent
 NAME = "node"
 POLL_S = 0.1
+# how long a pod waits for a Secret or ConfigMap that it names, and for its probes; all long, for they only end a failure
+OBJECT_LIMIT_S = 120
+START_LIMIT_S = 120
+READY_LIMIT_S = 60
+CONNECT_LIMIT_S = 5
 # what stands for the image's user where the pod names none does not exist: the chart always names one
 KNOWN_VOLUMES = ("name", "configMap", "secret", "emptyDir")
 # of a container; what is not here must be looked into before it is used
@@ -85,7 +90,8 @@ class Container:
         """One gRPC probe, as a kubelet asks it: from outside, at the pod's address."""
         port, service = probe["grpc"]["port"], probe["grpc"].get("service", "")
         done = subprocess.run(["nsenter", f"--net={self.network()}", node.health_probe, f"-addr={self.address}:{port}",
-                               f"-service={service}", f"-rpc-timeout={probe.get('timeoutSeconds', 1) * 5}s"],
+                               f"-service={service}", f"-connect-timeout={CONNECT_LIMIT_S}s",
+                               f"-rpc-timeout={probe.get('timeoutSeconds', 1) * 5}s"],
                               capture_output=True, check=False)
         return done.returncode == 0
 
@@ -179,11 +185,7 @@ class Node:
     def serve(self, path, pod, running):
         """A server's pod: startup, then ready, until it is to go; then the signal, and the time to finish."""
         for container in running:
-            probe = container.spec["startupProbe"]
-            for _ in range(probe["failureThreshold"]):
-                if container.probe(self, probe) or container.process.poll() is not None:
-                    break
-                time.sleep(POLL_S)
+            self.until(START_LIMIT_S, lambda one=container: one.process.poll() is not None or one.probe(self, one.spec["startupProbe"]))
         name = "{namespace}.{name}".format(**pod["metadata"])
         (self.networks / name).symlink_to(running[0].network())
         self.status(path, self.state(running))
@@ -204,10 +206,16 @@ class Node:
 
     def state(self, running):
         """Ready is what the probes say: liveness and readiness of every container."""
-        answers = {(container.spec["name"], name): container.probe(self, container.spec[name])
-                   for container in running for name in ("livenessProbe", "readinessProbe")}
+        answers = {}
+
+        def ready():
+            answers.update({(container.spec["name"], name): container.probe(self, container.spec[name])
+                            for container in running for name in ("livenessProbe", "readinessProbe")})
+            return all(answers.values()) or any(container.process.poll() is not None for container in running)
+
+        self.until(READY_LIMIT_S, ready)
         if not all(answers.values()):
-            raise RuntimeError(f"probes: {answers}")
+            raise RuntimeError(f"probes: {answers}; ended: {[container.process.poll() for container in running]}")
         now = time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime())
         return {"phase": "Running", "startTime": now,
                 "conditions": [{"type": name, "status": "True", "lastTransitionTime": now}
@@ -215,6 +223,24 @@ class Node:
                 "containerStatuses": [{"name": container.spec["name"], "ready": True, "started": True, "restartCount": 0,
                                        "image": container.spec["image"], "imageID": "", "state": {"running": {"startedAt": now}}}
                                       for container in running]}
+
+    def until(self, limit_s, done):
+        """Whether it came to pass in time; nobody waits for a node that stops."""
+        limit = time.monotonic() + limit_s
+        while not (found := done()) and time.monotonic() < limit and not self.stopping.wait(POLL_S):
+            pass
+        return found
+
+    def content(self, pod, kind, name):
+        """The data of a Secret or ConfigMap.
+
+        One that is not there yet is waited for, as a kubelet does: cert-manager may write it after the pod has come.
+        """
+        path = f"/api/v1/namespaces/{pod['metadata']['namespace']}/{kind}/{name}"
+        found = self.until(OBJECT_LIMIT_S, lambda: self.api.find(path))
+        if found is None:
+            raise RuntimeError(f"{kind}/{name}, which the pod names, was not there within {OBJECT_LIMIT_S} s")
+        return found.get("data", {})
 
     def wait_for_deletion(self, path, look):
         while True:
@@ -263,8 +289,7 @@ class Node:
     def environment(self, pod, spec):
         values = {}
         for source in spec.get("envFrom", []):
-            reference = source["configMapRef"]["name"]
-            values |= self.api.get(f"/api/v1/namespaces/{pod['metadata']['namespace']}/configmaps/{reference}").get("data", {})
+            values |= self.content(pod, "configmaps", source["configMapRef"]["name"])
         for entry in spec.get("env", []):
             if "valueFrom" in entry:
                 field = entry["valueFrom"]["fieldRef"]["fieldPath"]
@@ -281,12 +306,11 @@ class Node:
         if place.exists():
             return place
         place.mkdir(parents=True)
-        namespace = pod["metadata"]["namespace"]
         if "configMap" in volume:
-            content = self.api.get(f"/api/v1/namespaces/{namespace}/configmaps/{volume['configMap']['name']}")["data"]
+            content = self.content(pod, "configmaps", volume["configMap"]["name"])
             files, source = {name: text.encode() for name, text in content.items()}, volume["configMap"]
         elif "secret" in volume:
-            content = self.api.get(f"/api/v1/namespaces/{namespace}/secrets/{volume['secret']['secretName']}")["data"]
+            content = self.content(pod, "secrets", volume["secret"]["secretName"])
             files, source = {name: base64.b64decode(text) for name, text in content.items()}, volume["secret"]
         else:
             files, source = {}, {}
@@ -307,6 +331,22 @@ class Node:
     def errors_of(self, namespace):
         """What went wrong there, and with the node itself."""
         return [text for place, text in self.errors if place in ("", namespace)]
+
+    def evidence(self):
+        """What a reader of a failure wants to see: what the API says of each pod, and the end of each container's log."""
+        lines = [f"node: {place}: {text}" for place, text in self.errors]
+        with self.lock:
+            known = list(self.containers.values())
+        for pod, running in known:
+            for container in running:
+                lines.append(f"container {pod['metadata']['namespace']}/{pod['metadata']['name']}/{container.spec['name']}, "
+                             f"exit code {container.process.poll()}:\n{container.text()[-1500:]}")
+        try:
+            for pod in self.api.items("/api/v1/pods"):
+                lines.append(f"pod {pod['metadata']['namespace']}/{pod['metadata']['name']}: {pod['status']}")
+        except (OSError, Refused) as error:
+            lines.append(f"the API server does not tell of pods: {error}")
+        return "\n".join(lines)
 
     def of(self, namespace):
         """The running servers of a namespace, as (pod, containers)."""
