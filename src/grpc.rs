@@ -10,6 +10,7 @@ pub mod connection;
 pub mod convert;
 pub mod deadline;
 pub mod errors_page;
+mod explain;
 mod frames;
 pub mod handshake;
 pub mod health;

@@ -5,6 +5,8 @@ use super::reason::InvalidInput;
 /// A field of a request, by the path that callers know it by.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub enum Field {
+    /// The message as a whole, which has no path.
+    Message,
     /// `bank_card`
     BankCard,
     /// `name`
@@ -32,6 +34,7 @@ impl Field {
     #[must_use]
     pub const fn path(self) -> &'static str {
         match self {
+            Self::Message => "",
             Self::BankCard => "bank_card",
             Self::Name => "name",
             Self::IdNumber => "id_number",

@@ -32,6 +32,17 @@ How to read the columns:
 - **money spent**: whether a vendor may have charged for this call.
 ";
 
+/// The one code that belongs to no reason: reasons of other codes come with it.
+const UNIMPLEMENTED: &str = "
+## UNIMPLEMENTED
+
+The protocol asks for this code. No vendor was asked and nothing was spent. Retry: no. It comes with one of two reasons:
+
+- METHOD_NOT_ALLOWED: there is no such method or service. Generate the client from `proto/bankcard/v1/`.
+- FACTORS_INVALID: the message is compressed in a way that is not understood here; `grpc-accept-encoding` says what is.
+  Send messages uncompressed.
+";
+
 const AFTER: &str = "\
 ## What each vendor said
 
@@ -67,6 +78,7 @@ impl Retry {
 pub fn errors_page() -> String {
     let mut text = HEAD.to_owned();
     text.push_str(&invalid_argument());
+    text.push_str(UNIMPLEMENTED);
     let mut codes = Vec::new();
     for reason in Reason::ALL {
         if !codes.contains(&code(*reason)) {
@@ -108,6 +120,9 @@ fn invalid_argument() -> String {
 
 The request is wrong. No vendor was asked and nothing was spent. `BadRequest` lists every violation at once, each with
 the path of its field and its own reason; the reason of `ErrorInfo` is the first in the order of the fields. Retry: no.
+
+So is a message that is longer than `server.max_message_bytes`, is missing, or cannot be read: with the reason of the
+field at which the reading ended, else FACTORS_INVALID and no path.
 
 | reason | what is wrong | what to do |
 | --- | --- | --- |

@@ -28,6 +28,7 @@ use super::{
     arrived::Arrived,
     call_watch::CallWatch,
     deadline::Deadline,
+    explain::explained_nowhere,
     limits::Permit,
     unsent::{AnswerBody, Unsent},
 };
@@ -192,7 +193,7 @@ impl<S: GrpcService> Calls<S> {
                 // because its own probes are turned away
                 Handler::Rest(rest) => {
                     let request = request.map(Body::new);
-                    Box::pin(answer(&shared, None, rest, request)).await
+                    explained_nowhere(Box::pin(answer(&shared, None, rest, request)).await)
                 }
             };
             watch.end(&response);

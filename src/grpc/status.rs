@@ -7,7 +7,7 @@ use tonic::{Code, Status, metadata::MetadataValue};
 use tonic_types::{ErrorDetails, FieldViolation, StatusExt};
 
 use crate::{
-    domain::{InvalidInput, Reason, Violation},
+    domain::{Field, InvalidInput, Reason, Violation},
     service::denial::{Denial, Refusal},
 };
 
@@ -115,7 +115,10 @@ fn invalid(violations: &[Violation]) -> Status {
     );
     let message = violations
         .iter()
-        .map(|violation| format!("{}: {}", violation.field.path(), violation.detail))
+        .map(|violation| match violation.field {
+            Field::Message => violation.detail.to_owned(),
+            field => format!("{}: {}", field.path(), violation.detail),
+        })
         .collect::<Vec<_>>()
         .join("; ");
     Status::with_error_details(Code::InvalidArgument, message, details)

@@ -145,7 +145,10 @@ class Peer:
 
     def _note_headers(self, stream, payload):
         with contextlib.suppress(hpack.HPACKError):
-            for name, value in self.decoder.decode(payload):
+            fields = dict(self.decoder.decode(payload))
+            if fields.get("grpc-status", "0") != "0" and "grpc-status-details-bin" not in fields:
+                self.seen["bare error"] += 1
+            for name, value in fields.items():
                 if name in ("grpc-status", ":status") and not (name == ":status" and value == "200"):
                     word = f"grpc {value}" if name == "grpc-status" else f"http {value}"
                     self.seen[word] += 1

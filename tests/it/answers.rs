@@ -6,6 +6,7 @@ mod process;
 mod reasons;
 mod results;
 mod table;
+mod unreadable;
 mod vendors;
 
 use std::{collections::BTreeMap, time::Duration};

@@ -15,7 +15,7 @@ use tower::Service;
 use super::{Callers, Method};
 use crate::{
     domain::Reason,
-    grpc::{arrived::Arrived, limits::OwnedPermit, status, tls::PeerNames},
+    grpc::{arrived::Arrived, explain::explained, limits::OwnedPermit, status, tls::PeerNames},
     service::denial::Denial,
     telemetry::events,
 };
@@ -112,7 +112,9 @@ where
 
     fn poll(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Self::Output> {
         match self.get_mut() {
-            Self::Inside { answer, .. } => Pin::new(answer).poll(context),
+            Self::Inside { answer, .. } => Pin::new(answer)
+                .poll(context)
+                .map(|answer| answer.map(explained)),
             Self::Refused(denial) => match denial.take() {
                 Some(denial) => Poll::Ready(Ok(status::status(&denial).into_http())),
                 // it was answered already, and nobody asks twice
