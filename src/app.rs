@@ -3,6 +3,7 @@
 
 mod admin_token;
 mod controls;
+mod descriptors;
 mod memory;
 mod metrics;
 mod probe;
@@ -57,8 +58,6 @@ use crate::{
     telemetry::otlp,
 };
 
-/// Vendors, logs, runtimes and the admin port.
-const DESCRIPTORS_FOR_THE_REST: u64 = 1024;
 /// A collector that is slow does not keep the process from ending for longer.
 const LAST_TELEMETRY: Duration = Duration::from_secs(2);
 /// How long a start waits for the shared store; afterwards it goes on without.
@@ -148,14 +147,19 @@ impl Sockets {
 /// When the service cannot start.
 pub fn serve(loaded: LoadedConfig, origin: Origin) -> Result<u8, StartError> {
     let started = std::time::Instant::now();
-    raise_descriptor_limit(&loaded.config);
+    let max_connections = descriptors::connections(loaded.config.server.max_connections);
     let sockets = Sockets::bind(&loaded.config)?;
     let outside = runtime::outside()?;
     let _entered = outside.enter();
     let signals = stop_signals()?;
     let vendors = runtime::vendors()?;
+    let limits = ServerLimits {
+        max_connections,
+        ..ServerLimits::from(&loaded.config.server)
+    };
     let outcome = run(
         loaded,
+        limits,
         origin,
         sockets,
         signals,
@@ -167,22 +171,9 @@ pub fn serve(loaded: LoadedConfig, origin: Origin) -> Result<u8, StartError> {
     Ok(outcome.exit_code())
 }
 
-/// Takes as many descriptors as the system lets us: every connection needs one.
-fn raise_descriptor_limit(config: &Config) {
-    let wanted = config.server.max_connections as u64 + DESCRIPTORS_FOR_THE_REST;
-    match rlimit::increase_nofile_limit(wanted) {
-        Ok(limit) if limit >= config.server.max_connections as u64 => {}
-        Ok(limit) => tracing::warn!(
-            limit,
-            wanted,
-            "the limit of open files is lower than server.max_connections"
-        ),
-        Err(error) => tracing::warn!("the limit of open files cannot be raised: {error}"),
-    }
-}
-
 fn run(
     loaded: LoadedConfig,
+    limits: ServerLimits,
     origin: Origin,
     sockets: Sockets,
     signals: impl Stream<Item = StopSignal> + Unpin,
@@ -207,7 +198,7 @@ fn run(
         hot,
         rest,
         api::answers(),
-        ServerLimits::from(&config.server),
+        limits,
         health.clone(),
     )
     .protected_by(protection::handshake(tls.as_ref()));

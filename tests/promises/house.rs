@@ -77,6 +77,7 @@ pub struct Plan {
     shares_redis: bool,
     /// Whether the ways to it can be held up; they are slower then.
     through_proxies: bool,
+    descriptors: Option<u64>,
 }
 
 /// The running parts.
@@ -100,6 +101,7 @@ pub fn replicas(count: usize) -> Plan {
         more: String::new(),
         shares_redis: false,
         through_proxies: false,
+        descriptors: None,
     }
 }
 
@@ -137,6 +139,12 @@ impl Plan {
         self
     }
 
+    /// With so few descriptors.
+    pub fn descriptors(mut self, most: u64) -> Self {
+        self.descriptors = Some(most);
+        self
+    }
+
     /// Starts everything, and waits until all replicas serve.
     pub async fn open(self) -> House {
         let redis = self.shares_redis.then(Redis::start);
@@ -168,6 +176,7 @@ impl Plan {
                 variables,
                 grpc: free_address(),
                 admin: free_address(),
+                descriptors: self.descriptors,
             })
         });
         let mut replicas: Vec<_> = launched.collect();

@@ -34,6 +34,20 @@ pub struct Launch {
     pub grpc: SocketAddr,
     /// The same of its admin port.
     pub admin: SocketAddr,
+    /// How many descriptors it may have open; `None`: as many as this process may have.
+    pub descriptors: Option<u64>,
+}
+
+impl Launch {
+    fn command(&self) -> Command {
+        let Some(descriptors) = self.descriptors else {
+            return Command::new(program());
+        };
+        let mut command = Command::new("sh");
+        let script = format!("ulimit -n {descriptors} && exec \"$0\" \"$@\"");
+        command.args(["-c", &script]).arg(program());
+        command
+    }
 }
 
 /// A running program, killed when dropped.
@@ -62,7 +76,7 @@ impl Replica {
         let log = launch.folder.join(format!("{}.log", launch.name));
         let log = fs::OpenOptions::new().create(true).append(true).open(log);
         let log = log.unwrap();
-        let mut command = Command::new(program());
+        let mut command = launch.command();
         for (name, _) in std::env::vars_os() {
             let text = name.to_string_lossy();
             if text.starts_with("CARDPROOF") || text == "RUST_LOG" {

@@ -1,6 +1,7 @@
 //! The process is stopped, frozen, killed, or runs out of descriptors.
 
 use std::{
+    io::Write,
     net::TcpStream,
     process::{Command, Stdio},
     time::Duration,
@@ -12,7 +13,7 @@ use tokio::{task::JoinHandle, time::sleep};
 use super::{VENDOR_TIMEOUT_MS, charges, question, told};
 use crate::{
     crowd::{ask, word},
-    house::{House, VENDOR, replicas},
+    house::{House, VENDOR, asking, replicas},
 };
 
 const CALLS: usize = 20;
@@ -152,11 +153,22 @@ async fn without_descriptors_nothing_is_lost_or_paid_for_twice() {
         .map(|_| TcpStream::connect(replica.grpc()))
         .collect();
     sleep(Duration::from_millis(300)).await;
-    // who is connected is served from memory; a vendor that cannot be reached was not asked
+    // who is connected is served from memory
     assert_eq!(word(&ask(&client, known.clone()).await), "MATCH");
+    // one connection to the vendor is there; the others at once would each need one of their own
+    house.emulator.script(Script::new(VENDOR).hold(GATE));
+    let callers = (1..CALLS).map(|number| {
+        let client = client.clone();
+        tokio::spawn(async move { word(&ask(&client, question(number)).await) })
+    });
+    let callers: Vec<_> = callers.collect();
+    house.at_the_gate(GATE, 1).await;
+    sleep(Duration::from_millis(300)).await;
+    house.emulator.release(GATE);
     let mut refused = 0;
-    for number in 1..CALLS {
-        let told = word(&ask(&client, question(number)).await);
+    for (caller, number) in callers.into_iter().zip(1..) {
+        // a vendor that cannot be reached was not asked
+        let told = caller.await.unwrap();
         assert!(
             ["MATCH", "PROVIDERS_UNAVAILABLE"].contains(&told.as_str()),
             "{told}"
@@ -171,6 +183,7 @@ async fn without_descriptors_nothing_is_lost_or_paid_for_twice() {
         "without descriptors: {refused} of {} could not be asked",
         CALLS - 1
     );
+    assert!(refused > 0, "there were descriptors");
     drop(crowd);
     replica.limit_descriptors(limits);
     for number in 1..CALLS {
@@ -186,4 +199,54 @@ async fn without_descriptors_nothing_is_lost_or_paid_for_twice() {
         assert_eq!(told, "MATCH");
     }
     each_is_paid_for_once(&house);
+}
+
+/// Hello of HTTP/2, with SETTINGS that say nothing: who has said that may stay.
+const HELLO: &[u8] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n\0\0\0\x04\0\0\0\0\0";
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_crowd_that_merely_connects_leaves_descriptors_for_vendors_and_redis() {
+    const DESCRIPTORS: u64 = 256;
+    let mut house = replicas(1).redis().descriptors(DESCRIPTORS).open().await;
+    let client = house.client(0);
+    // connected, while no vendor has been asked: those sockets are still to be made
+    assert_eq!(
+        word(&ask(&client, asking("1", "张三")).await),
+        "CARD_NUMBER_INVALID"
+    );
+    let crowd: Vec<_> = (0..2 * DESCRIPTORS)
+        .filter_map(|_| {
+            let mut stream = TcpStream::connect(house.replicas[0].grpc()).ok()?;
+            // who is turned away may notice it here
+            stream.write_all(HELLO).ok()?;
+            Some(stream)
+        })
+        .collect();
+    let open = |house: &House| house.replicas[0].status()["connections"]["open"].clone();
+    house
+        .until("there is no room for more", |house| {
+            open(house) == DESCRIPTORS / 2
+        })
+        .await;
+    // the connection to the store is lost, and has to be made anew
+    house.redis().say(&["CLIENT", "KILL", "TYPE", "normal"]);
+    house.emulator.script(Script::new(VENDOR).hold(GATE));
+    let callers = (0..CALLS).map(|number| {
+        let client = client.clone();
+        tokio::spawn(async move { word(&ask(&client, question(number)).await) })
+    });
+    let callers: Vec<_> = callers.collect();
+    house.at_the_gate(GATE, CALLS).await;
+    assert_eq!(open(&house), DESCRIPTORS / 2, "the crowd has gone");
+    house.emulator.release(GATE);
+    all_are_told(callers, "MATCH").await;
+    each_is_paid_for_once(&house);
+    house.until_redis_is(true).await;
+    assert_eq!(open(&house), DESCRIPTORS / 2, "the crowd has gone");
+    let told = house.replicas[0].log();
+    assert!(told.contains("room for fewer connections"), "{told}");
+    drop(crowd);
+    house
+        .until("there is room again", |house| open(house) == 1)
+        .await;
 }
