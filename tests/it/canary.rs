@@ -3,6 +3,7 @@
 //!
 //! `scan` is the watch, and its own tests prove that it sees; the other files are the ways.
 
+mod collector;
 mod debug;
 mod forms;
 mod frames;
@@ -10,42 +11,28 @@ mod operator;
 mod questions;
 mod scan;
 mod terminal;
+mod values;
 mod vendors;
 mod watch_tests;
 
 use std::{
     collections::BTreeMap,
-    sync::atomic::{AtomicU32, Ordering},
+    sync::{
+        LazyLock,
+        atomic::{AtomicU32, Ordering},
+    },
 };
 
 use cardproof::proto::bankcard::v1::{
     CacheMode, CachePolicy, QueryCardInfoRequest, VerifyBankCardRequest,
 };
 
-use self::scan::{Sink, Watch};
+use self::{
+    collector::{Collector, WAYS},
+    scan::{Sink, Watch},
+    values::{CARD, CONSENT, ID_NUMBER, NAME, PHONE, PROXY_PASSWORD, REQUEST_IDS, SECRETS, secret},
+};
 use crate::support::server::Server;
-
-/// Valid by its Luhn digit.
-const CARD: &str = "6222029137465028372";
-const NAME: &str = "Zephyrine·欧阳卡娜";
-/// Valid by its check character.
-const ID_NUMBER: &str = "11010119850307273X";
-const PHONE: &str = "13912783465";
-const CONSENT: &str = "agreed-on-sheet-q7x93kd1w";
-/// What all request ids of these tests begin with.
-const REQUEST_IDS: &str = "9d1f4c7e-53ab-4e0c-8a6d";
-
-/// Secrets by the variable that they are in.
-const SECRETS: [(&str, &str); 7] = [
-    ("ACE_TOKEN", "acetok-7hQ2vKx9LmZ4pTd8"),
-    ("TENCENT_ID", "AKIDq83NfUw6YsLb51Rv"),
-    ("TENCENT_KEY", "tk-Gm5yXe2BzQ8wJcV4hRk7"),
-    ("ALIBABA_ID", "LTAI5tVq9ZkXc3MnWb7d"),
-    ("ALIBABA_SECRET", "as-Ud6fPz1NqYt3LsHx8jWo"),
-    ("CACHE_KEY", "ck-4jW9sBvE7rTgQ2mYzLxK8fHn"),
-    ("ADMIN_TOKEN", "at-Xp5cMv8ZkTq2HdRw9yLj"),
-];
-const PROXY_PASSWORD: &str = "pw7Kq3Zt9VbXm2";
 
 /// The log at its loudest, and an end without delay.
 const LOUD: &str = "[telemetry]\nlog_level = \"trace\"\nlog_requests = \"all\"\n";
@@ -53,11 +40,6 @@ const HASTY: &str = "[server]\ndrain_delay_ms = 0\n";
 
 /// A name of its own for each way that a value takes through the program.
 const FEWEST_PATHS: usize = 1600;
-
-fn secret(name: &str) -> &'static str {
-    let found = SECRETS.iter().find(|(known, _)| *known == name);
-    found.map_or_else(|| panic!("no secret {name}"), |(_, value)| value)
-}
 
 fn next_request_id() -> String {
     static NEXT: AtomicU32 = AtomicU32::new(1);
@@ -99,9 +81,23 @@ fn inquiry(card: &str) -> QueryCardInfoRequest {
     }
 }
 
+/// Where all programs send their spans and metrics.
+static COLLECTOR: LazyLock<Collector> = LazyLock::new(Collector::start);
+/// Where every other program has its ledger; those between write it to their log.
+static LEDGERS: LazyLock<tempfile::TempDir> = LazyLock::new(|| tempfile::tempdir().unwrap());
+
 fn start(toml: &str) -> Server {
+    static STARTED: AtomicU32 = AtomicU32::new(0);
     let mut variables = vec![("RUST_LOG", "trace")];
     variables.extend(SECRETS);
+    let sent = COLLECTOR.variables();
+    variables.extend(sent.iter().map(|(name, value)| (*name, &**value)));
+    let number = STARTED.fetch_add(1, Ordering::SeqCst);
+    let ledger = LEDGERS.path().join(format!("{number}.ledger"));
+    if number.is_multiple_of(2) {
+        let name = "CARDPROOF__TELEMETRY__LEDGER_FILE";
+        variables.push((name, ledger.to_str().unwrap()));
+    }
     Server::start_with(&format!("{toml}\n{LOUD}"), &variables)
 }
 
@@ -131,6 +127,40 @@ fn finish(watch: &mut Watch, name: &str, mut server: Server) {
     let (log, errors) = (server.stdout.text(), server.stderr.text());
     watch.log(&format!("{name} log"), &log);
     watch.see(&format!("{name} standard error"), Sink::Stderr, &errors);
+    exports(watch, name);
+}
+
+/// Looks at what was sent to the collector.
+fn exports(watch: &mut Watch, name: &str) {
+    for export in COLLECTOR.take() {
+        let path = format!("{name} over {}", export.way);
+        watch.see(&path, export.sink, &export.text);
+    }
+}
+
+/// Looks at the ledgers that have files of their own, and at whether all was heard that should be.
+fn last_look(watch: &mut Watch) {
+    exports(watch, "the last ones");
+    for (protocol, packing) in WAYS {
+        let way = format!(" over {protocol} {packing}");
+        for (sink, said) in [
+            (Sink::OtlpTraces, "bankcard.v1.BankCardService/"),
+            (Sink::OtlpMetrics, "rpc.server.call.duration"),
+        ] {
+            assert!(watch.heard_on(&way, sink, said), "{sink:?}{way}");
+        }
+    }
+    let mut written = 0;
+    for entry in std::fs::read_dir(LEDGERS.path()).unwrap() {
+        let file = entry.unwrap().path();
+        let path = format!("ledger in {}", file.file_name().unwrap().to_str().unwrap());
+        written += usize::from(watch.ledger(&path, &std::fs::read_to_string(file).unwrap()));
+    }
+    assert!(written > 0, "no ledger has a file");
+    assert!(watch.heard(Sink::Ledger, "\"intent\""), "no ledger");
+    for loud in ["\"answered\"", "\"vendor call ended\""] {
+        assert!(watch.heard(Sink::Stdout, loud), "the log is not loud");
+    }
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -142,10 +172,7 @@ async fn nothing_personal_and_no_secret_comes_out_anywhere() {
     frames::all(&mut watch).await;
     terminal::all(&mut watch).await;
     operator::all(&mut watch).await;
-    for loud in ["\"answered\"", "\"vendor call ended\""] {
-        assert!(watch.heard(Sink::Stdout, loud), "the log is not loud");
-    }
-    assert!(watch.heard(Sink::Ledger, "\"intent\""), "no ledger");
+    last_look(&mut watch);
     let leaks = watch.leaks();
     // one line for each place: a value that came out raw is found by several spellings
     let shown: BTreeMap<_, _> = leaks

@@ -5,7 +5,7 @@ use base64::{
     engine::general_purpose::{STANDARD_NO_PAD, URL_SAFE_NO_PAD},
 };
 
-use super::{CARD, CONSENT, ID_NUMBER, NAME, PHONE, PROXY_PASSWORD, REQUEST_IDS, SECRETS};
+use super::values::{CARD, CONSENT, ID_NUMBER, NAME, PHONE, PROXY_PASSWORD, REQUEST_IDS, SECRETS};
 
 /// How a text is to be looked at to find a spelling in it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

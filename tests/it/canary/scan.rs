@@ -28,10 +28,18 @@ pub enum Sink {
     Debug,
     /// What is written beside a file of questions: answers and the journal.
     File,
+    /// Spans on their way to a collector.
+    OtlpTraces,
+    /// Metrics on their way to a collector.
+    OtlpMetrics,
+    /// Keys and values of the store that replicas share.
+    Redis,
+    /// What the store is told: commands with all their arguments.
+    RedisCommands,
 }
 
 impl Sink {
-    pub const ALL: [Self; 10] = [
+    pub const ALL: [Self; 14] = [
         Self::Stdout,
         Self::Stderr,
         Self::StatusText,
@@ -42,6 +50,10 @@ impl Sink {
         Self::AdminPage,
         Self::Debug,
         Self::File,
+        Self::OtlpTraces,
+        Self::OtlpMetrics,
+        Self::Redis,
+        Self::RedisCommands,
     ];
 }
 
@@ -49,6 +61,8 @@ struct Seen {
     path: String,
     sink: Sink,
     text: String,
+    /// What is looked at for values that nobody planted.
+    plain: Option<String>,
 }
 
 /// Something that should not have come out. Does not show what.
@@ -91,7 +105,17 @@ impl Watch {
             path: path.to_owned(),
             sink,
             text: text.to_owned(),
+            plain: None,
         });
+    }
+
+    /// Remembers what a store holds or is told. Its tags and its times have digits enough for
+    /// anything, so the values that were planted alone are looked for in these.
+    pub fn store(&mut self, path: &str, sink: Sink, text: &str) {
+        self.see(path, sink, text);
+        if let Some(seen) = self.seen.last_mut() {
+            seen.plain = Some(without_tags_and_times(text));
+        }
     }
 
     /// Remembers a log. A line of the ledger may name the caller's references, under their own keys
@@ -99,33 +123,23 @@ impl Watch {
     pub fn log(&mut self, path: &str, log: &str) {
         let (mut ledger, mut others) = (String::new(), String::new());
         for line in log.lines() {
-            let json: Value = serde_json::from_str(line).expect("a log line is JSON");
+            let mut json: Value = serde_json::from_str(line).expect("a log line is JSON");
             if json["target"] != "ledger" {
-                others += &format!("{line}\n");
+                without_trace(&mut json);
+                others += &format!("{json}\n");
                 continue;
             }
-            let record: Value = serde_json::from_str(json["message"].as_str().unwrap()).unwrap();
-            let Value::Object(mut record) = record else {
-                panic!("a record of the ledger is an object")
-            };
-            record.remove("request_id");
-            record.remove("consent_reference");
-            // what an operator changed is no call, and may be about no card
-            let is_call = record["event"] != "admin";
-            if let Some(call_id) = record.remove("call_id").unwrap().as_str() {
-                assert!(call_id.parse::<uuid::Uuid>().is_ok());
-            } else {
-                assert!(!is_call, "a call without its id");
-            }
-            if let Some(card_tag) = record.remove("card_tag").unwrap().as_str() {
-                assert_eq!(hex::decode(card_tag).unwrap().len(), 8);
-            } else {
-                assert!(!is_call, "a call without its card");
-            }
-            ledger += &format!("{}\n", Value::Object(record));
+            ledger += &cleared(json["message"].as_str().unwrap());
         }
         self.see(path, Sink::Stdout, &others);
         self.see(path, Sink::Ledger, &ledger);
+    }
+
+    /// Remembers a ledger that has a file of its own; true if there was anything in it.
+    pub fn ledger(&mut self, path: &str, file: &str) -> bool {
+        let ledger: String = file.lines().map(cleared).collect();
+        self.see(path, Sink::Ledger, &ledger);
+        !ledger.is_empty()
     }
 
     /// Remembers all that an error consists of.
@@ -156,6 +170,12 @@ impl Watch {
         paths.len()
     }
 
+    /// Whether a text came out on a way whose name ends so.
+    pub fn heard_on(&self, ending: &str, sink: Sink, text: &str) -> bool {
+        let mut seen = self.seen.iter().filter(|seen| seen.sink == sink);
+        seen.any(|seen| seen.path.ends_with(ending) && seen.text.contains(text))
+    }
+
     /// Whether a text came out somewhere.
     pub fn heard(&self, sink: Sink, text: &str) -> bool {
         let mut seen = self.seen.iter().filter(|seen| seen.sink == sink);
@@ -174,6 +194,38 @@ impl Watch {
     pub fn leaks(&self) -> Vec<Leak> {
         self.seen.iter().flat_map(leaks_of).collect()
     }
+}
+
+/// Takes the ids of a trace out of a log line; they are random, so their form alone is checked.
+fn without_trace(line: &mut Value) {
+    for (key, bytes) in [("trace_id", 16), ("span_id", 8)] {
+        if let Some(id) = line.as_object_mut().and_then(|line| line.remove(key)) {
+            assert_eq!(hex::decode(id.as_str().unwrap()).unwrap().len(), bytes);
+        }
+    }
+}
+
+/// A line of the ledger without what belongs there and may look like anything.
+fn cleared(line: &str) -> String {
+    let record: Value = serde_json::from_str(line).expect("a record of the ledger is JSON");
+    let Value::Object(mut record) = record else {
+        panic!("a record of the ledger is an object")
+    };
+    record.remove("request_id");
+    record.remove("consent_reference");
+    // what an operator changed is no call, and may be about no card
+    let is_call = record["event"] != "admin";
+    if let Some(call_id) = record.remove("call_id").unwrap().as_str() {
+        assert!(call_id.parse::<uuid::Uuid>().is_ok());
+    } else {
+        assert!(!is_call, "a call without its id");
+    }
+    if let Some(card_tag) = record.remove("card_tag").unwrap().as_str() {
+        assert_eq!(hex::decode(card_tag).unwrap().len(), 8);
+    } else {
+        assert!(!is_call, "a call without its card");
+    }
+    format!("{}\n", Value::Object(record))
 }
 
 fn leaks_of(seen: &Seen) -> Vec<Leak> {
@@ -198,15 +250,47 @@ fn leaks_of(seen: &Seen) -> Vec<Leak> {
             leaks.push(leak(form.what, form.encoding, text, at));
         }
     }
-    for run in digit_runs(&seen.text) {
+    let plain = seen.plain.as_ref().unwrap_or(&seen.text);
+    for run in digit_runs(plain) {
         if has_card_number(&run.digits) {
-            leaks.push(leak("like a card number", "any", &seen.text, run.at));
+            leaks.push(leak("like a card number", "any", plain, run.at));
         }
         if has_resident_id(&run.digits) {
-            leaks.push(leak("like a resident ID", "any", &seen.text, run.at));
+            leaks.push(leak("like a resident ID", "any", plain, run.at));
         }
     }
     leaks
+}
+
+/// A text without words of 32 or more hexadecimal digits that have letters among them, and without
+/// times within a year of now in milliseconds or microseconds.
+fn without_tags_and_times(text: &str) -> String {
+    let now = jiff::Timestamp::now().as_millisecond();
+    let year = 366 * 24 * 3_600_000;
+    let is_time = |word: &str| {
+        let milliseconds = match word.len() {
+            13 => word.parse().ok(),
+            16 => word.parse().ok().map(|it: i64| it / 1000),
+            _ => None,
+        };
+        milliseconds.is_some_and(|it: i64| (it - now).abs() < year)
+    };
+    let is_tag = |word: &str| {
+        word.len() >= 32
+            && word.bytes().all(|it| it.is_ascii_hexdigit())
+            && word.bytes().any(|it| it.is_ascii_alphabetic())
+    };
+    let mut plain = String::with_capacity(text.len());
+    for word in text.split_inclusive(|it: char| !it.is_ascii_alphanumeric()) {
+        let bare = word.trim_end_matches(|it: char| !it.is_ascii_alphanumeric());
+        if is_time(bare) || is_tag(bare) {
+            plain.push('#');
+            plain.push_str(&word[bare.len()..]);
+        } else {
+            plain.push_str(word);
+        }
+    }
+    plain
 }
 
 /// The end of what stands before a leak, with its digits hidden.

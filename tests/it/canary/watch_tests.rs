@@ -2,6 +2,8 @@
 
 use std::{
     collections::{BTreeSet, HashMap},
+    io::{Read as _, Write as _},
+    net::{SocketAddr, TcpStream},
     process::{Command, Stdio},
 };
 
@@ -18,12 +20,16 @@ use tonic_types::{ErrorDetails, StatusExt};
 
 use super::{
     CARD, ID_NUMBER, NAME,
+    collector::{Collector, WAYS},
     forms::{self, values},
     scan::{Leak, Sink, Watch},
 };
-use crate::support::{
-    server::{Page, http},
-    vendor::{HttpVendor, json_reply},
+use crate::{
+    net::fixture::Raw,
+    support::{
+        server::{Page, http},
+        vendor::{HttpVendor, json_reply},
+    },
 };
 
 /// Ways of spelling that share no code with the watch's own.
@@ -214,4 +220,126 @@ fn what_a_process_writes_and_a_page_shows_reaches_the_watch() {
     watch.see("page", Sink::AdminPage, &page.all);
     let expected = BTreeSet::from([Sink::Stdout, Sink::Stderr, Sink::AdminPage]);
     assert_eq!(sinks(&watch), expected);
+}
+
+fn gzip(bytes: &[u8]) -> Vec<u8> {
+    let mut packed = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::default());
+    packed.write_all(bytes).unwrap();
+    packed.finish().unwrap()
+}
+
+/// Sends bytes as an exporter does.
+async fn export(to: SocketAddr, way: (&str, &str), signal: &str, message: &[u8]) {
+    let is_packed = way.1 == "gzip";
+    let body = if is_packed {
+        gzip(message)
+    } else {
+        message.to_vec()
+    };
+    if way.0 == "grpc" {
+        let mut frame = vec![u8::from(is_packed)];
+        frame.extend_from_slice(&u32::try_from(body.len()).unwrap().to_be_bytes());
+        frame.extend_from_slice(&body);
+        let service = match signal {
+            "traces" => "trace.v1.TraceService",
+            _ => "metrics.v1.MetricsService",
+        };
+        let path = format!("http://c/opentelemetry.proto.collector.{service}/Export");
+        let request = http::Request::post(path).body(()).unwrap();
+        let raw = Raw::connect(to).await;
+        let answer = raw.send(request, Some(frame.into())).await.unwrap();
+        assert_eq!(answer.code(), 0);
+        return;
+    }
+    let packing = if is_packed {
+        "content-encoding: gzip\r\n"
+    } else {
+        ""
+    };
+    let head = format!(
+        "POST /v1/{signal} HTTP/1.1\r\nhost: c\r\n{packing}connection: close\r\ncontent-length: {}\r\n\r\n",
+        body.len()
+    );
+    let sent = [head.as_bytes(), &body].concat();
+    let answer = tokio::task::spawn_blocking(move || {
+        let mut stream = TcpStream::connect(to).unwrap();
+        stream.write_all(&sent).unwrap();
+        let mut answer = String::new();
+        stream.read_to_string(&mut answer).unwrap();
+        answer
+    });
+    assert!(answer.await.unwrap().starts_with("HTTP/1.1 200 "));
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_is_exported_reaches_the_watch_however_it_is_packed() {
+    let collector = Collector::start();
+    let mut planted = 0;
+    for way in WAYS {
+        for (signal, sink) in [("traces", Sink::OtlpTraces), ("metrics", Sink::OtlpMetrics)] {
+            for (what, value) in values() {
+                for (spelling, spelled) in spellings(&value) {
+                    // as a text stands in a message: behind its tag and its length, among other bytes
+                    let length = u8::try_from(spelled.len() % 128).unwrap();
+                    let before = [0x0a, 0xff, 0x00, 0x2a, length];
+                    let message = [&before[..], spelled.as_bytes(), &[0x39, 0x80, 0xfe]].concat();
+                    export(collector.address, way, signal, &message).await;
+                    let mut watch = Watch::default();
+                    for export in collector.take() {
+                        assert_eq!(export.way, format!("{} {}", way.0, way.1));
+                        watch.see("here", export.sink, &export.text);
+                    }
+                    let leaks = watch.leaks();
+                    let found = leaks.iter().any(|it| it.sink == sink && it.what == what);
+                    assert!(found, "{what} as {spelling} in {signal} over {way:?}");
+                    planted += 1;
+                }
+            }
+        }
+    }
+    println!("{planted} leaks exported and found");
+    assert!(planted >= WAYS.len() * 2 * 16 * 16, "only {planted}");
+}
+
+#[test]
+fn a_leak_in_a_ledger_of_its_own_reaches_the_watch() {
+    let record = |more: &str| {
+        format!(
+            "{{\"event\":\"intent\",\"call_id\":\"6f9619ff-8b86-4d01-b42d-00cf4fc964ff\",\
+             \"card_tag\":\"00112233aabbccdd\",\"request_id\":\"{CARD}\"{more}}}\n"
+        )
+    };
+    let mut watch = Watch::default();
+    assert!(watch.ledger("here", &record("")));
+    assert_eq!(watch.leaks(), [], "a reference of the caller belongs there");
+    for (key, value) in [("provider", CARD), ("result", NAME), (ID_NUMBER, "x")] {
+        let mut watch = Watch::default();
+        watch.ledger("here", &record(&format!(",\"{key}\":\"{value}\"")));
+        assert_eq!(sinks(&watch), BTreeSet::from([Sink::Ledger]), "{key}");
+    }
+    assert!(!Watch::default().ledger("here", ""));
+}
+
+#[test]
+fn tags_and_times_of_a_store_hide_no_card() {
+    let now = jiff::Timestamp::now().as_millisecond();
+    let honest = (now..now + 1000)
+        .map(|time| time.to_string())
+        .collect::<Vec<_>>()
+        .join(" ");
+    let tag = "41111111111111110123456789abcdef";
+    for quiet in [&*honest, tag] {
+        let mut watch = Watch::default();
+        watch.store("here", Sink::Redis, quiet);
+        assert_eq!(watch.leaks(), []);
+    }
+    for loud in [
+        "4111111111111111",
+        "\"4222222222222\"",
+        "id:11010519491231002X:1",
+    ] {
+        let mut watch = Watch::default();
+        watch.store("here", Sink::Redis, &format!("{now} {tag} {loud}"));
+        assert!(!watch.leaks().is_empty(), "{loud}");
+    }
 }
