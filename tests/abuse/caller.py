@@ -1,8 +1,10 @@
 """The other caller, whom an attack must not touch: a steady load by h2load, and newcomers."""
 
+import base64
 import os
 import pathlib
 import socket
+import ssl
 import subprocess
 import tempfile
 import threading
@@ -36,6 +38,60 @@ def framed(message, compressed=0):
 def question(card=GOOD_CARD, name="张三"):
     """A verification by two factors, framed."""
     return framed(text_field(1, card) + text_field(2, name))
+
+
+def _fields(message):
+    """The fields of a protobuf message that are bytes, as pairs of number and value."""
+    at = 0
+
+    def number():
+        nonlocal at
+        value, shift = 0, 0
+        while True:
+            byte = message[at]
+            at += 1
+            value |= (byte & 0x7F) << shift
+            shift += 7
+            if byte < 0x80:
+                return value
+
+    while at < len(message):
+        key = number()
+        if key & 7 == 0:
+            number()
+            continue
+        if key & 7 != 2:
+            raise ValueError("no field of a status")
+        length = number()
+        yield key >> 3, message[at:at + length]
+        at += length
+
+
+def reasons_of(details):
+    """The reasons in a `grpc-status-details-bin`: of each `google.rpc.ErrorInfo` of our domain."""
+    status = base64.b64decode(details + "=" * (-len(details) % 4))
+    found = []
+    for detail in (dict(_fields(value)) for number, value in _fields(status) if number == 3):
+        if detail[1].endswith(b"/google.rpc.ErrorInfo"):
+            info = dict(_fields(detail[2]))
+            if info[2] == b"cardproof":
+                found.append(info[1].decode())
+    return found
+
+
+def connected(address, timeout=5.0):
+    """A socket to the service, after the handshake where it speaks TLS."""
+    stream = socket.create_connection(address, timeout=timeout)
+    certificate = getattr(address, "certificate", None)
+    if certificate:
+        context = ssl.create_default_context(cafile=certificate)
+        context.set_alpn_protocols(["h2"])
+        try:
+            stream = context.wrap_socket(stream, server_hostname="localhost")
+        except BaseException:
+            stream.close()
+            raise
+    return stream
 
 
 def percentile(values, share):
@@ -83,7 +139,7 @@ class Steady:
 
 def ask_once(address, path=HEALTH, body=framed(b""), timeout=5.0):
     """One call on a connection of its own; the code of its gRPC status."""
-    with socket.create_connection(address, timeout=timeout) as stream:
+    with connected(address, timeout) as stream:
         stream.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         http2 = h2.connection.H2Connection(h2.config.H2Configuration(client_side=True, header_encoding="utf-8"))
         http2.initiate_connection()

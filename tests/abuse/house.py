@@ -43,6 +43,12 @@ def make_certificate(folder):
     return certificate, key
 
 
+class Address(tuple):
+    """Host and port, and the certificate of who speaks TLS there."""
+
+    certificate = None
+
+
 class House:
     """One run of the program on ports that the system chooses."""
 
@@ -86,7 +92,10 @@ class House:
     @property
     def address(self):
         """Where gRPC is served."""
-        return HOST, self.port
+        address = Address((HOST, self.port))
+        if self.certificate:
+            address.certificate = str(self.certificate)
+        return address
 
     def printed(self):
         """All that it has written."""

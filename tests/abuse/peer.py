@@ -6,14 +6,13 @@ What `h2` refuses to send is put together from `hyperframe` and `hpack`; sane ca
 import collections
 import contextlib
 import select
-import socket
 import ssl
 import time
 
 import hpack
 from hyperframe import frame as frames
 
-from caller import VERIFY
+from caller import VERIFY, connected, reasons_of
 
 PREFACE = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n"
 SEND_S = 1.0
@@ -40,25 +39,21 @@ def request(path=VERIFY, content_type="application/grpc", extra=()):
 class Peer:
     """A connection that has said hello."""
 
-    def __init__(self, address, hello=None, seen=None, tls=None):
+    def __init__(self, address, hello=None, seen=None):
         self.seen = collections.Counter() if seen is None else seen
-        self.stream = socket.create_connection(address, timeout=5)
-        if tls:
-            context = ssl.create_default_context(cafile=tls)
-            context.set_alpn_protocols(["h2"])
-            self.stream = context.wrap_socket(self.stream, server_hostname="localhost")
+        self.stream = connected(address)
         self.stream.settimeout(SEND_S)
         self.encoder = hpack.Encoder()
         # indices of an attacker's own making need a table that never changes
         self.encoder.header_table_size = 0
         self.received = b""
         self.statuses = {}
+        self.reasons = {}
         self.decoder = hpack.Decoder()
         self.is_open = True
         self.next_stream = 1
         self.send(PREFACE + settings(hello))
         self.wait_for(lambda: self.seen["settings"], 5)
-
 
     def send(self, data):
         """Sends; a peer that is closed or does not read is noticed."""
@@ -108,7 +103,7 @@ class Peer:
             if not data:
                 self._closed("closed")
                 return
-            self._take(data)
+            self.take(data)
             if seconds == 0.0:
                 return
 
@@ -119,7 +114,8 @@ class Peer:
             self.look(0.05)
         return condition()
 
-    def _take(self, data):
+    def take(self, data):
+        """Notes what has come."""
         self.received += data
         while len(self.received) >= 9:
             length = int.from_bytes(self.received[:3], "big")
@@ -146,13 +142,24 @@ class Peer:
     def _note_headers(self, stream, payload):
         with contextlib.suppress(hpack.HPACKError):
             fields = dict(self.decoder.decode(payload))
-            if fields.get("grpc-status", "0") != "0" and "grpc-status-details-bin" not in fields:
-                self.seen["bare error"] += 1
-            for name, value in fields.items():
-                if name in ("grpc-status", ":status") and not (name == ":status" and value == "200"):
-                    word = f"grpc {value}" if name == "grpc-status" else f"http {value}"
-                    self.seen[word] += 1
-                    self.statuses[stream] = word
+            if fields.get(":status", "200") != "200":
+                self._ended(stream, f"http {fields[':status']}")
+            if "grpc-status" in fields:
+                self._ended(stream, f"grpc {fields['grpc-status']}")
+                if fields["grpc-status"] != "0":
+                    self._note_reason(stream, fields.get("grpc-status-details-bin"))
+
+    def _ended(self, stream, word):
+        self.seen[word] += 1
+        self.statuses[stream] = word
+
+    def _note_reason(self, stream, details):
+        reasons = reasons_of(details) if details else []
+        if len(reasons) == 1:
+            self.reasons[stream] = reasons[0]
+            self.seen[f"reason {reasons[0]}"] += 1
+        else:
+            self.seen["bare error"] += 1
 
     def _closed(self, how):
         if self.is_open:

@@ -5,11 +5,13 @@ import socket
 import ssl
 import time
 
-from caller import VERIFY, framed, question, text_field
+from caller import connected, framed, question, text_field
 from peer import PREFACE, Peer, raw, request, settings
 
 MAX_MESSAGE_BYTES = 65_536
 WINDOW_BYTES = 131_072
+# what a socket says that has nothing to say just now
+WAITS = (BlockingIOError, ssl.SSLWantReadError, ssl.SSLWantWriteError)
 
 
 def _rounds(address, seconds, seen, act):
@@ -132,12 +134,12 @@ def invalid_text(address, seconds, seen):
 class _Trickle:
     """A socket that gets one byte after the other of something, and then nothing."""
 
-    def __init__(self, address, first, rest, hello=False):
+    def __init__(self, address, first, rest, hello=False, connect=None):
+        self.peer = Peer(address) if hello else None
         if hello:
-            self.peer = Peer(address)
             self.stream = self.peer.stream
         else:
-            self.stream = socket.create_connection(address, timeout=5)
+            self.stream = (connect or connected)(address)
         self.stream.setblocking(False)
         self.rest = rest
         self._send(first)
@@ -145,7 +147,7 @@ class _Trickle:
     def _send(self, data):
         try:
             self.stream.send(data)
-        except BlockingIOError:
+        except WAITS:
             pass
 
     def step(self):
@@ -154,7 +156,9 @@ class _Trickle:
             said = self.stream.recv(65536)
             if said == b"":
                 return False
-        except (BlockingIOError, ssl.SSLWantReadError):
+            if self.peer:
+                self.peer.take(said)
+        except WAITS:
             pass
         except OSError:
             return False
@@ -164,6 +168,25 @@ class _Trickle:
             return False
         self.rest = self.rest[1:]
         return True
+
+
+def _trickle(kinds, seconds, seen):
+    """Sixty of each kind, each sending a byte a second; how many the server ended is noted."""
+    open_ones = {kind: [make() for _ in range(60)] for kind, make in kinds.items()}
+    seen["connections"] = sum(map(len, open_ones.values()))
+    until = time.monotonic() + seconds
+    while time.monotonic() < until:
+        for kind, loris in open_ones.items():
+            left = [one for one in loris if one.step()]
+            seen[f"ended: {kind}"] += len(loris) - len(left)
+            open_ones[kind] = left
+        time.sleep(0.95)
+    for kind, loris in open_ones.items():
+        seen[f"all ended: {kind}"] = int(not loris)
+        # DEADLINE_EXCEEDED, each once
+        seen[f"all told: {kind}"] = int(bool(loris) and all(one.peer and one.peer.seen["grpc 4"] for one in loris))
+        for one in loris:
+            one.stream.close()
 
 
 def slow_loris(address, seconds, seen):
@@ -184,18 +207,7 @@ def slow_loris(address, seconds, seen):
         "body": lambda: _Trickle(address, head + raw(0, 0, 1, body[:3]), b"", hello=True),
         "many data": lambda: _Trickle(address, head, raw(0, 0, 1, body[:1]) * 9, hello=True),
     }
-    open_ones = {kind: [make() for _ in range(60)] for kind, make in kinds.items()}
-    seen["connections"] = sum(map(len, open_ones.values()))
-    until = time.monotonic() + seconds
-    while time.monotonic() < until:
-        for kind, loris in open_ones.items():
-            left = [one for one in loris if one.step()]
-            seen[f"ended: {kind}"] += len(loris) - len(left)
-            open_ones[kind] = left
-        time.sleep(0.95)
-    for loris in open_ones.values():
-        for one in loris:
-            one.stream.close()
+    _trickle(kinds, seconds, seen)
 
 
 def half_open(address, seconds, seen):
@@ -205,7 +217,7 @@ def half_open(address, seconds, seen):
     while time.monotonic() < until:
         if len(streams) < 600:
             for hello in (b"", PREFACE[:10], PREFACE + settings()):
-                stream = socket.create_connection(address, timeout=5)
+                stream = connected(address)
                 stream.sendall(hello)
                 # a FIN, and yet the socket stays
                 stream.shutdown(socket.SHUT_WR)
@@ -224,3 +236,46 @@ def half_open(address, seconds, seen):
         except OSError:
             seen["ended"] += 1
         stream.close()
+
+
+def client_hello():
+    """The first words of a TLS handshake, as OpenSSL says them."""
+    context = ssl.create_default_context()
+    context.set_alpn_protocols(["h2"])
+    outgoing = ssl.MemoryBIO()
+    half = context.wrap_bio(ssl.MemoryBIO(), outgoing, server_hostname="localhost")
+    try:
+        half.do_handshake()
+    except ssl.SSLWantReadError:
+        return outgoing.read()
+    raise SystemExit("abuse: a handshake that needs no answer")
+
+
+def stalled_handshakes(address, seconds, seen):
+    """Handshakes that stop at each stage, or go on a byte a second. All must be ended by the server."""
+    plain = lambda to: socket.create_connection(to, timeout=5)  # noqa: E731
+    hello = client_hello()
+    # a record that says nothing of its own, before the keys are exchanged
+    change = b"\x14\x03\x03\x00\x01\x01"
+    kinds = {
+        "no word": lambda: _Trickle(address, b"", b"", connect=plain),
+        "hello in bytes": lambda: _Trickle(address, hello[:3], hello[3:], connect=plain),
+        "half a hello": lambda: _Trickle(address, hello[: len(hello) // 2], b"", connect=plain),
+        "no key": lambda: _Trickle(address, hello, b"", connect=plain),
+        "no key, in records": lambda: _Trickle(address, hello, change * 3, connect=plain),
+    }
+    _trickle(kinds, seconds, seen)
+
+
+def handshake_flood(address, seconds, seen):
+    """Handshakes that make the server sign, and are left at once."""
+    hello = client_hello()
+    until = time.monotonic() + seconds
+    while time.monotonic() < until:
+        try:
+            with socket.create_connection(address, timeout=1) as stream:
+                stream.sendall(hello)
+                seen["answered"] += stream.recv(1) == b"\x16"
+            seen["attacks"] += 1
+        except OSError:
+            seen["refused"] += 1

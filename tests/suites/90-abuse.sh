@@ -38,10 +38,24 @@ proof() {
         echo "abuse: $* failed" >&2
     fi
 }
+# mostly waits, in a network of its own: beside the others
+said="$(mktemp)"
+trap 'rm -f "$said"' EXIT
+"$python" -B tests/abuse/vanish.py --binary "$binary" >"$said" 2>&1 &
+vanishing=$!
+
 proof conformance.py --h2spec "$h2spec"
 proof run.py --h2load "$h2load" --seconds "${CARDPROOF_ABUSE_SECONDS:-2}"
+proof run.py --tls --h2load "$h2load" --seconds "${CARDPROOF_ABUSE_SECONDS:-2}"
 proof held.py idle --h2load "$h2load"
 proof overload.py --emulator "$emulator"
 proof restart.py
+if wait "$vanishing"; then
+    passed=$((passed + 1))
+else
+    failed=$((failed + 1))
+    echo "abuse: vanish.py failed" >&2
+fi
+cat "$said"
 echo "$passed passed, $failed failed"
 [[ "$failed" -eq 0 ]]
