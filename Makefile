@@ -46,7 +46,7 @@ abuse: ## attacks, floods, idle crowds and a rolling restart; CARDPROOF_ABUSE_SE
 	@scripts/test build abuse
 
 .PHONY: lint
-lint: ## format, clippy, shell, protocol files, dependencies, documentation, words
+lint: ## format, clippy, shell, protocol files, dependencies, bill of materials, documentation, words
 	@scripts/lint
 
 .PHONY: audit
