@@ -23,9 +23,8 @@ def mount(*arguments):
 
 def main(spec):
     root = pathlib.Path(spec["root"])
-    if spec["address"]:
-        for command in (["ip", "link", "set", "lo", "up"], ["ip", "address", "add", f"{spec['address']}/32", "dev", "lo"]):
-            subprocess.run(command, check=True, env={"PATH": os.environ["PATH"] + ":/usr/sbin:/sbin"})
+    for command in spec["attach"]:
+        subprocess.run(command, check=True, env={"PATH": os.environ["PATH"] + ":/usr/sbin:/sbin"})
     mount("--make-rprivate", "/")
     mount("--bind", root, root)
     mount("-t", "proc", "proc", root / "proc")

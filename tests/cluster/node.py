@@ -18,6 +18,7 @@ import time
 
 import image
 from control_plane import Refused
+from network import attach
 
 HERE = pathlib.Path(__file__).resolve().parent
 NAME = "node"
@@ -61,7 +62,7 @@ class Container:
         reads, writes = os.pipe()
         plan = folder / "plan.json"
         plan.write_text(json.dumps({
-            "root": str(root), "mounts": mounts, "address": None if network else self.address, "report": writes,
+            "root": str(root), "mounts": mounts, "attach": [] if network else attach(self.address, node.switch), "report": writes,
             "read_only_root": rights.get("readOnlyRootFilesystem", False), "user": user, "group": group,
             "groups": [group, *([rights["fsGroup"]] if "fsGroup" in rights else [])],
             "drop_all": "ALL" in rights.get("capabilities", {}).get("drop", []),
@@ -80,6 +81,12 @@ class Container:
 
     def network(self):
         return f"/proc/{self.process.pid}/ns/net"
+
+    def status(self, admin_port):
+        """What the service says of itself on its admin port."""
+        read = f"import urllib.request; print(urllib.request.urlopen('http://{self.address}:{admin_port}/status').read().decode())"
+        done = subprocess.run(["nsenter", f"--net={self.network()}", sys.executable, "-c", read], capture_output=True, text=True, check=True)
+        return json.loads(done.stdout)
 
     def rights(self):
         """What the kernel says of the running program."""
@@ -102,8 +109,8 @@ class Container:
 class Node:
     """All pods of the cluster that run here."""
 
-    def __init__(self, plane, folder, binary, health_probe):
-        self.api, self.networks = plane.api, plane.networks
+    def __init__(self, plane, network, folder, binary, health_probe):
+        self.api, self.networks, self.switch = plane.api, plane.networks, network.process.pid
         self.folder, self.binary, self.health_probe = pathlib.Path(folder), binary, health_probe
         self.containers, self.ended, self.errors, self.seen = {}, [], [], set()
         self.addresses = (f"10.244.0.{number}" for number in range(2, 250))

@@ -22,6 +22,7 @@ import yaml
 
 import image
 from control_plane import ROOT, ControlPlane
+from network import Network
 from node import Node
 
 CHART = ROOT / "helm/cardproof"
@@ -34,20 +35,24 @@ HELM_LIMIT = "240s"
 # cert-manager and External Secrets take their time: the pod that mounts what they make is there first
 OPERATORS_TAKE_S = 1
 NAMESPACES = set()
-REDIS_URL = "redis://127.0.0.1:6379/0"
+# each release that has Redis has a database of its own
+DATABASES = {"production": 0, "everything": 1}
+ADMIN_PORT = 9464
 # a wait that is only for the test's sake ends early
 FASTER = {"config": {"server": {"drain_delay_ms": 100}}}
 
 
 def setUpModule():
-    global FOLDER, PLANE, NODE, BEFORE  # pylint: disable=global-variable-undefined
+    global FOLDER, PLANE, NETWORK, NODE, BEFORE  # pylint: disable=global-variable-undefined
     if os.geteuid() != 0:
         raise RuntimeError("the sandboxes need root for their namespaces")
     FOLDER = tempfile.TemporaryDirectory(prefix="cluster-")
     PLANE = ControlPlane(FOLDER.name, os.environ["KUBE_APISERVER"], os.environ["ETCD"])
     unittest.addModuleCleanup(FOLDER.cleanup)
     unittest.addModuleCleanup(PLANE.stop)
-    NODE = Node(PLANE, pathlib.Path(FOLDER.name, "pods"), os.environ["CARDPROOF_BIN"], os.environ["HEALTH_PROBE"])
+    NETWORK = Network(pathlib.Path(FOLDER.name, "redis"), os.environ["REDIS_SERVER"])
+    unittest.addModuleCleanup(NETWORK.stop)
+    NODE = Node(PLANE, NETWORK, pathlib.Path(FOLDER.name, "pods"), os.environ["CARDPROOF_BIN"], os.environ["HEALTH_PROBE"])
     unittest.addModuleCleanup(NODE.stop)
     BEFORE = PLANE.settled()
     environment = {"KUBECONFIG": str(PLANE.kubeconfig), "HELM_CACHE_HOME": FOLDER.name, "HELM_DRIVER": "secret"}
@@ -134,7 +139,8 @@ def play_operators(release, finished):
         for item in PLANE.api.items(f"/apis/external-secrets.io/v1/namespaces/{release.namespace}/externalsecrets"):
             if item["spec"]["target"]["name"] not in done:
                 done.add(item["spec"]["target"]["name"])
-                release.secret(item["spec"]["target"]["name"], item, **{entry["secretKey"]: REDIS_URL for entry in item["spec"]["data"]})
+                release.secret(item["spec"]["target"]["name"], item, **{
+                    entry["secretKey"]: NETWORK.redis.url(DATABASES[release.namespace]) for entry in item["spec"]["data"]})
 
 
 class Cluster(unittest.TestCase):
@@ -190,6 +196,7 @@ class Cluster(unittest.TestCase):
         for container in running:
             self.check_sandbox(pod, container)
         look(release, running[0])
+        self.check_redis(release)
         first, settings = release.deployment(name), release.configuration(name)
         scalers = PLANE.api.items(f"/apis/autoscaling/v2/namespaces/{release.namespace}/horizontalpodautoscalers")
         self.assertEqual(settings["server"]["replicas"],
@@ -208,6 +215,7 @@ class Cluster(unittest.TestCase):
         self.assertEqual(release.configuration(name), settings)
         self.assertEqual(release.deployment(name)["spec"], first["spec"])
         self.assertEqual(back["spec"]["containers"], pod["spec"]["containers"])
+        self.check_redis(release)
 
         release.helm("uninstall")
         self.gone(release)
@@ -268,6 +276,17 @@ class Cluster(unittest.TestCase):
     def life_of_development(self):
         self.life(Release("development", DEVELOPMENT), changes=FASTER)
 
+    def check_redis(self, release):
+        """Every pod that runs now works with the Redis whose URL is in the Secret, if there is one."""
+        database = DATABASES.get(release.namespace)
+        for _, running in NODE.of(release.namespace):
+            wanted = None if database is None else {"up": True}
+            until(lambda pod=running[0], up=wanted: pod.status(ADMIN_PORT)["redis"] == up, f"the service's Redis is not {wanted}")
+        if database is None:
+            return
+        self.assertLessEqual({"cardproof:epoch", "cardproof:beats"}, set(NETWORK.redis.lines("-n", str(database), "KEYS", "*")))
+        self.assertEqual(NETWORK.redis.refused(), [])
+
     def life_with_vendors(self, release, name, changes, look=lambda release, running: None):
         for secret, keys in {"tencent": ("secret_id", "secret_key"), "ace": ("token", "ace-token"), "admin": ("token",)}.items():
             release.secret(f"cardproof-{secret}", **{key: "made-up-" + key for key in keys})
@@ -286,7 +305,7 @@ class Cluster(unittest.TestCase):
 
     def life_of_production(self):
         token = secrets.token_urlsafe()
-        changes = {"config": {**FASTER["config"], "cache": {"redis": None},
+        changes = {"config": {**FASTER["config"],
                               "clients": {"checkout": {"token_sha256": [hashlib.sha256(token.encode()).hexdigest()]}}}}
         self.life_with_vendors(Release("production", PRODUCTION), "cardproof", changes,
                                lambda release, running: self.ask_over_tls(release, running, token))
@@ -324,7 +343,7 @@ class Cluster(unittest.TestCase):
             self.assertEqual(running.environment["OTEL_RESOURCE_ATTRIBUTES"].split("k8s.pod.name=")[1],
                              NODE.of(release.namespace)[0][0]["metadata"]["name"])
         self.life_with_vendors(Release("everything", PRODUCTION, EVERYTHING), "cardproof-cards",
-                               {"config": {**FASTER["config"], "cache": {"redis": None}}}, look)
+                               FASTER, look)
 
     def life_of_two_replicas(self):
         """Two pods, and the one signal that an update may give: none is missing while it goes on."""

@@ -10,9 +10,10 @@ fi
 CARDPROOF_BIN="$(realpath "$binary")"
 KUBE_APISERVER="$(scripts/tool kubernetes)"
 ETCD="$(scripts/tool etcd)"
+REDIS_SERVER="$(scripts/tool redis-server)"
 HELM="$(scripts/tool helm)"
 HEALTH_PROBE="$(scripts/tool grpc-health-probe)"
 GRPCURL="$(scripts/tool grpcurl)"
-export GRPCURL CARDPROOF_BIN KUBE_APISERVER ETCD HELM HEALTH_PROBE
+export GRPCURL CARDPROOF_BIN KUBE_APISERVER ETCD REDIS_SERVER HELM HEALTH_PROBE
 # checkov's environment brings the YAML reader
 exec "$(dirname "$(scripts/tool checkov)")/python" -B -m unittest discover --start-directory tests/cluster --pattern 'test_*.py'
