@@ -64,6 +64,7 @@ fn main() -> Result<(), InstallError> {
         version: "0",
         bin_data_version: "0",
         providers: providers.clone(),
+        operations: Vec::new(),
         currencies: Vec::new(),
     };
     let metrics = metrics::install(identity, Observed::default(), None)?;

@@ -11,7 +11,7 @@ use crate::{
     admin::MetricsSource,
     domain::{Operation, ProviderName},
     grpc::auth::Callers,
-    service::{Service, ask::Caller},
+    service::{Service, ask::Caller, lane::Lane},
     telemetry::{
         metrics::{self, BudgetScope, Identity, Metrics, Observed, table::Row},
         otlp::Otlp,
@@ -35,6 +35,7 @@ impl Exposition {
             version: env!("CARGO_PKG_VERSION"),
             bin_data_version: DATA_VERSION,
             providers: service.lanes().map(|lane| lane.name().clone()).collect(),
+            operations: operations(service),
             currencies: currencies(service),
         };
         metrics::install(identity, observed(service, callers), Some(otlp))
@@ -87,16 +88,27 @@ fn breaker_states(service: &Service) -> Vec<(ProviderName, Operation, u64)> {
     let with_breaker = service.lanes().filter(|lane| !lane.is_embedded());
     with_breaker
         .flat_map(|lane| {
-            let capabilities = lane.provider().capabilities();
-            let able = Operation::ALL
-                .iter()
-                .filter(move |it| capabilities.can(**it));
-            able.map(|operation| {
-                let state = lane.breaker_state(*operation).as_metric();
-                (lane.name().clone(), *operation, state)
+            able(lane).map(|operation| {
+                let state = lane.breaker_state(operation).as_metric();
+                (lane.name().clone(), operation, state)
             })
         })
         .collect()
+}
+
+/// What each provider can be asked for.
+fn operations(service: &Service) -> Vec<(ProviderName, Operation)> {
+    let each = service.lanes().flat_map(|lane| {
+        let name = lane.name();
+        able(lane).map(|operation| (name.clone(), operation))
+    });
+    each.collect()
+}
+
+fn able(lane: &Lane) -> impl Iterator<Item = Operation> {
+    let capabilities = lane.provider().capabilities();
+    let all = Operation::ALL.iter().copied();
+    all.filter(move |operation| capabilities.can(*operation))
 }
 
 fn spent_ratios(service: &Service, callers: &Callers) -> Vec<(BudgetScope, String, f64)> {

@@ -47,7 +47,9 @@ use super::{
     },
     otlp::{self, Otlp},
 };
-use crate::domain::{Attempt, AttemptOutcome, Finding, Operation, ProviderName, ResultCode};
+use crate::domain::{
+    Attempt, AttemptOutcome, Charge, Finding, Operation, ProviderName, ResultCode,
+};
 
 /// Upper bounds of the histograms' buckets. A cached answer takes microseconds, a vendor's up to
 /// seconds, and no call longer than the usual `server.max_deadline_ms`.
@@ -65,6 +67,8 @@ pub struct Identity {
     pub bin_data_version: &'static str,
     /// All providers that may be asked.
     pub providers: Vec<ProviderName>,
+    /// What each of them may be asked for.
+    pub operations: Vec<(ProviderName, Operation)>,
     /// The currency of each provider that has a price.
     pub currencies: Vec<(ProviderName, String)>,
 }
@@ -263,7 +267,7 @@ impl Instruments {
         let reloads = [words(ReloadOutcome::ALL.iter().map(|it| it.as_str()))];
         let files = [words(CertificateFile::ALL.iter().map(|it| it.as_str()))];
         let per_provider = |row: &Row| maker.counter(row, labels.provider()).all_at_zero();
-        Self {
+        let instruments = Self {
             providers: identity.providers,
             calls: maker.histogram(&table::CALLS, labels.calls()),
             vendor_calls: maker.histogram(&table::VENDOR_CALLS, labels.vendor_calls()),
@@ -291,6 +295,29 @@ impl Instruments {
             redis_up: maker.gauge(&table::REDIS_UP, []),
             redis_may_forget: maker.gauge(&table::REDIS_MAY_FORGET, []),
             redis_degraded: maker.counter(&table::REDIS_DEGRADED, []).all_at_zero(),
+        };
+        for (provider, operation) in &identity.operations {
+            instruments.expect_attempts(provider, *operation);
+        }
+        instruments
+    }
+
+    /// Exposes with zero whatever can become of a call. Most combinations of the labels cannot,
+    /// so not all of them stand there, as they do for smaller families.
+    fn expect_attempts(&self, provider: &ProviderName, operation: Operation) {
+        let Some(provider) = self.provider(provider) else {
+            return;
+        };
+        for outcome in AttemptOutcome::ALL {
+            for charge in charges_of(*outcome) {
+                let at = [
+                    provider,
+                    operation as usize,
+                    *outcome as usize,
+                    *charge as usize,
+                ];
+                let _tied = self.attempts.at(at);
+            }
         }
     }
 
@@ -434,6 +461,20 @@ impl Instruments {
         if let Some(series) = self.followers.at([scope as usize]) {
             series.add(1);
         }
+    }
+}
+
+/// What a call that ended so may have cost. None where no call was made: that is not counted.
+const fn charges_of(outcome: AttemptOutcome) -> &'static [Charge] {
+    match outcome {
+        AttemptOutcome::Answered => Charge::ALL,
+        AttemptOutcome::OutcomeUnknown => &[Charge::Unknown],
+        AttemptOutcome::NotSent
+        | AttemptOutcome::Throttled
+        | AttemptOutcome::Misconfigured
+        | AttemptOutcome::OutOfCredit
+        | AttemptOutcome::Refused => &[Charge::NotCharged],
+        AttemptOutcome::BreakerOpen | AttemptOutcome::BudgetSpent => &[],
     }
 }
 

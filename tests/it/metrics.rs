@@ -416,6 +416,43 @@ async fn a_scripted_series_counts_exactly() {
     );
 }
 
+/// Outcome and charge of a call, as the contract has them; a provider that is passed over is not
+/// called.
+const ENDS: [(&str, &str); 9] = [
+    ("ANSWERED", "CHARGED"),
+    ("ANSWERED", "NOT_CHARGED"),
+    ("ANSWERED", "UNKNOWN"),
+    ("NOT_SENT", "NOT_CHARGED"),
+    ("THROTTLED", "NOT_CHARGED"),
+    ("MISCONFIGURED", "NOT_CHARGED"),
+    ("OUT_OF_CREDIT", "NOT_CHARGED"),
+    ("REFUSED", "NOT_CHARGED"),
+    ("OUTCOME_UNKNOWN", "UNKNOWN"),
+];
+
+/// Otherwise the first failure of a kind would be no rise, and `increase` would not see it.
+#[tokio::test(flavor = "multi_thread")]
+async fn whatever_can_become_of_a_call_stands_at_zero_from_the_start() {
+    let running = Running::start();
+    let all = ["verify_two", "verify_three", "verify_four", "card_info"];
+    let mut asked = vec![("bin", "card_info")];
+    asked.extend(all.map(|operation| ("sandbox", operation)));
+    asked.extend(all.map(|operation| ("ace", operation)));
+    let wanted: BTreeMap<String, f64> = asked
+        .into_iter()
+        .flat_map(|of| ENDS.map(|end| (of, end)))
+        .map(|((provider, operation), (outcome, charge))| {
+            let series = format!(
+                "cardproof_provider_calls_total{{charge={charge:?},operation={operation:?},outcome={outcome:?},provider={provider:?}}}"
+            );
+            (series, 0.0)
+        })
+        .collect();
+    let mut found = Text::read(&running.text()).samples;
+    found.retain(|series, _| series.starts_with("cardproof_provider_calls_total"));
+    assert_eq!(found, wanted);
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn callers_make_no_series_and_leave_no_trace() {
     let running = Running::start();

@@ -17,7 +17,8 @@ import urllib.request
 
 ROOT = pathlib.Path(__file__).resolve().parents[2]
 sys.path.insert(0, str(ROOT / "scripts"))
-from serving import free_ports  # noqa: E402  (the folder must be known first)
+from own_redis import Redis  # noqa: E402  (the folder must be known first)
+from serving import free_ports  # noqa: E402
 
 RULES = ROOT / "helm/cardproof/files/rules.yaml"
 START_LIMIT_S = 60
@@ -30,7 +31,7 @@ server.tls = {{ cert_file = "{folder}/tls.crt", key_file = "{folder}/tls.key" }}
 auth = {{ mode = "token" }}
 routes = {{ verify = ["tencent", "alibaba", "ace"], card_info = ["bin", "tencent"] }}
 breaker = {{ min_calls = 4, window_s = 5, open_s = {open_s} }}
-cache = {{ key = {{ env = "CACHE_KEY" }} }}
+cache = {{ key = {{ env = "CACHE_KEY" }}, redis = {{ url = {{ env = "REDIS_URL" }}, timeout_ms = 500 }} }}
 telemetry = {{ log_format = "json", ledger_file = "{folder}/ledger-{admin}.jsonl" }}
 [clients.checkout]
 token_sha256 = ["{checkout}"]
@@ -75,7 +76,7 @@ class Live:
 
     def __init__(self, folder, replicas=1, interval="1s", budget=30, open_s=1):
         self.folder, self.programs = pathlib.Path(folder), []
-        emulator, prometheus, *ports = free_ports(2 + 2 * replicas)
+        emulator, prometheus, redis, *ports = free_ports(3 + 2 * replicas)
         self.emulator, self.prometheus = f"http://127.0.0.1:{emulator}", f"http://127.0.0.1:{prometheus}"
         self.replicas = list(zip(ports[::2], ports[1::2]))
         for name in ("checkout", "onboarding"):
@@ -84,6 +85,8 @@ class Live:
         subprocess.run(["openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes", "-days", "30",
                         "-subj", "/CN=localhost", "-addext", "subjectAltName=IP:127.0.0.1", "-keyout", self.folder / "tls.key",
                         "-out", self.folder / "tls.crt", "-addext", "basicConstraints=critical,CA:FALSE"], check=True, capture_output=True)
+        (self.folder / "redis").mkdir()
+        self.redis = Redis(self.folder / "redis", os.environ["REDIS_SERVER"], redis)
         self.start(os.environ["CARDPROOF_EMULATOR"], "--listen", f"127.0.0.1:{emulator}", "--quiet")
         for grpc, admin in self.replicas:
             tokens = {name: hashlib.sha256(f"token-of-{name}".encode()).hexdigest() for name in ("checkout", "onboarding")}
@@ -106,7 +109,7 @@ class Live:
     def start(self, program, *arguments):
         name = f"{pathlib.Path(program).name}-{len(self.programs)}.log"
         with (self.folder / name).open("wb") as log:
-            self.programs.append(subprocess.Popen([str(part) for part in (program, *arguments)], env=os.environ | CREDENTIALS,
+            self.programs.append(subprocess.Popen([str(part) for part in (program, *arguments)], env=os.environ | CREDENTIALS | {"REDIS_URL": self.redis.url()},
                                                   stdin=subprocess.DEVNULL, stdout=log, stderr=log))
 
     def wait_for(self, url):
@@ -150,6 +153,7 @@ class Live:
         return http(f"http://127.0.0.1:{self.replicas[0][1]}/metrics")
 
     def stop(self):
+        self.redis.stop()
         for program in reversed(self.programs):
             program.terminate()
         for program in self.programs:

@@ -11,6 +11,7 @@ cargo build --locked --quiet --package cardproof-emulator
 CARDPROOF_EMULATOR="$(realpath "${CARGO_TARGET_DIR:-target}/debug/cardproof-emulator")"
 PROMTOOL="$(scripts/tool promtool)"
 PROMETHEUS="$(scripts/tool prometheus)"
-export CARDPROOF_BIN CARDPROOF_EMULATOR PROMTOOL PROMETHEUS
+REDIS_SERVER="$(scripts/tool redis-server)"
+export CARDPROOF_BIN CARDPROOF_EMULATOR PROMTOOL PROMETHEUS REDIS_SERVER
 # checkov's environment brings the YAML reader
 exec "$(dirname "$(scripts/tool checkov)")/python" -B -m unittest discover --start-directory tests/monitoring --pattern 'test_*.py'

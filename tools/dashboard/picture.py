@@ -4,7 +4,7 @@
 It starts the service twice before the vendors' emulator (tests/monitoring/live.py), asks and lets
 vendors fail for some minutes, then draws every panel at its place from what Prometheus answers to the
 panel's own queries. Grafana is not used; its look is only followed. Needs matplotlib, and the variables
-CARDPROOF_BIN, CARDPROOF_EMULATOR and PROMETHEUS, which name the programs.
+CARDPROOF_BIN, CARDPROOF_EMULATOR, PROMETHEUS and REDIS_SERVER, which name the programs.
 """
 
 import json

@@ -73,6 +73,7 @@ impl Full {
         let build = Build {
             version: "benchmark",
             bin_data_version: "",
+            operations: Vec::new(),
             currencies: Vec::new(),
             providers: service.lanes().map(|lane| lane.name().clone()).collect(),
         };

@@ -135,7 +135,7 @@ pub const ATTEMPTS: Row = Row {
         ("outcome", "an `AttemptOutcome`"),
         ("charge", "`CHARGED`, `NOT_CHARGED`, `UNKNOWN`"),
     ],
-    meaning: "Calls to providers that were begun, by what came of them and whether they were charged.",
+    meaning: "Calls to providers that were begun, by what came of them and whether they were charged; 0 from the start for whatever can become of a call.",
     look: "Money and failures: compare CHARGED and UNKNOWN with the vendor's bill. A provider that was passed over is not counted.",
 };
 

@@ -13,6 +13,7 @@ fn metrics(providers: &[&str]) -> Metrics {
             .iter()
             .map(|name| ProviderName::new(name).unwrap())
             .collect(),
+        operations: vec![(ProviderName::new("one").unwrap(), Operation::VerifyTwo)],
         currencies: vec![(ProviderName::new("one").unwrap(), "CNY".to_owned())],
     };
     let observed = Observed {
