@@ -27,6 +27,7 @@ mod request_id;
 pub mod routing;
 mod sharing;
 pub mod tally;
+mod under_way;
 
 use std::{
     collections::{BTreeMap, HashMap},
@@ -146,6 +147,7 @@ impl Service {
             on_loss: redis.map_or(OnLoss::Degrade, |redis| redis.on_loss),
             hold: parts.cache.outcome_unknown_hold,
             max_queue: parts.policy.max_queue,
+            under_way: Arc::default(),
         });
         let service = Self {
             inner: Arc::new(Inner {

@@ -235,20 +235,25 @@ impl Table<'_> {
             Ok(given) => given,
             Err(stopped) => return Err((stopped, call)),
         };
-        let taken = match &given {
+        let take = || match &given {
             Some(given) => Ok(self.note(&bet, &call, given)),
             None => self.take_here(lane, &call),
         };
-        let (slots, money) = match taken {
+        let ends = Instant::now() + bet.lasts();
+        let taken = match self.sharing {
+            Some(sharing) => {
+                let sent = given.as_ref().map(|given| given.sent.clone());
+                let begun = sharing.under_way.begin(&bet.slot, ends, sent, take);
+                begun.map(|(entry, taken)| (Some(entry), taken))
+            }
+            None => take().map(|taken| (None, taken)),
+        };
+        let (entry, (slots, money)) = match taken {
             Ok(taken) => taken,
             Err(stopped) => return Err((stopped, call)),
         };
         let prices = bet.prices.into_iter().map(|(_, price)| price).collect();
-        let shared = self.sharing.map(|_| SharedStake {
-            slot: bet.slot,
-            prices,
-            day: given.as_ref().map(|given| given.day),
-        });
+        let shared = entry.map(|entry| SharedStake::new(bet.slot, prices, given.as_ref(), entry));
         let mut staked = Staked {
             slots,
             money: money.into(),
@@ -470,19 +475,26 @@ impl Staked {
 
     fn close(&mut self, effect: GuardEffect, charge: Charge, told: bool) -> Option<Settle> {
         let slots = std::mem::take(&mut self.slots);
-        if told || effect == GuardEffect::Nothing {
-            slots.settle(effect);
-        } else {
-            // nobody has told a mismatch, so nobody is suspected for it
-            drop(slots);
-        }
+        let money = std::mem::take(&mut self.money);
+        let count = || {
+            if told || effect == GuardEffect::Nothing {
+                slots.settle(effect);
+            } else {
+                // nobody has told a mismatch, so nobody is suspected for it
+                drop(slots);
+            }
+            money.into_iter().for_each(|hold| hold.settle(charge));
+        };
         if let (Some(price), Charge::Charged | Charge::Unknown) = (&self.call.price, charge) {
             events::spent(&self.call.provider, &price.currency, price.micros);
         }
-        for hold in self.money.drain(..) {
-            hold.settle(charge);
+        match self.shared.take() {
+            Some(shared) => Some(shared.settle(effect, charge, count)),
+            None => {
+                count();
+                None
+            }
         }
-        Some(self.shared.take()?.settle(effect, charge))
     }
 }
 

@@ -226,8 +226,8 @@ impl Guard {
         self.inner.limits(family, 1)
     }
 
-    /// Everything that this process has counted, for a shared store that was emptied. Slots in
-    /// flight count as calls and mismatches: what comes of them will not be told there.
+    /// Everything that this process has counted, for a shared store that was emptied; without slots
+    /// in flight, which whoever holds them puts back.
     #[must_use]
     pub fn seed(&self) -> Vec<SeedCard> {
         let now = self.inner.clock.now();

@@ -20,7 +20,7 @@ use crate::{
         key::CardTag,
         shared::{
             self, EndedId, Family, GuardCounts, Lasting, Local, Lost, Notice, Purse, RequestId,
-            Seed,
+            Seed, SeedCall,
         },
     },
     domain::CardNumber,
@@ -219,13 +219,25 @@ impl Local for Inner {
             };
             (tag, hold)
         });
+        let counted = || (self.safeguards.guard.seed(), self.seed_spent());
+        let (number, calls, (cards, spent)) = match &self.sharing {
+            Some(sharing) => sharing.under_way.seed(counted),
+            None => (0, Vec::new(), counted()),
+        };
         Seed {
-            cards: self.safeguards.guard.seed(),
+            number,
+            cards,
+            calls,
             holds: holds.collect(),
             ids: self.seed_ids(&keys),
-            spent: self.seed_spent(),
+            spent,
             keys,
         }
+    }
+
+    fn alone(&self, all: bool) -> Vec<SeedCall> {
+        let sharing = self.sharing.as_ref();
+        sharing.map_or_else(Vec::new, |sharing| sharing.under_way.alone(all))
     }
 }
 

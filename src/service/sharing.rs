@@ -18,13 +18,14 @@ use super::{
     flight::{Flight, Outcome},
     lane::Lane,
     packed,
+    under_way::{Entry, UnderWay},
 };
 use crate::{
     cache::{
         Stored,
         shared::{
-            Board, Boarded, GuardLimits, Lost, Pace, Price, Purse, RequestId, Seat, Settle, Shared,
-            Slot, Stake, Staked, token,
+            Board, Boarded, GuardLimits, Lost, Pace, Price, Purse, RequestId, Seat, Sent, Settle,
+            Shared, Slot, Stake, Staked, token,
         },
     },
     config::OnLoss,
@@ -56,6 +57,8 @@ pub struct Sharing {
     pub hold: Duration,
     /// The longest wait for a place at a vendor.
     pub max_queue: Duration,
+    /// What is put back into a store that was emptied.
+    pub under_way: Arc<UnderWay>,
 }
 
 /// Who makes a call.
@@ -188,7 +191,8 @@ impl Sharing {
         bet: &Bet<'_>,
         ids: Vec<RequestId>,
     ) -> Result<Result<Taken, Lost>, Stopped> {
-        let lasts = bet.lane.longest_call() + BEYOND_TIMEOUTS;
+        let lasts = bet.lasts();
+        let after_seed = self.under_way.seeds();
         let stake = Stake {
             seat,
             call_lasts: lasts,
@@ -211,6 +215,12 @@ impl Sharing {
                 day,
                 spent_micros,
                 departure,
+                after_seed,
+                sent: Sent {
+                    seat: stake.seat,
+                    hold: stake.hold,
+                    held: stake.held,
+                },
             })),
             Ok(Staked::SeatLost) => Err(Stopped::SeatLost),
             Ok(Staked::Busy(wait)) => Err(Stopped::Busy { wait }),
@@ -243,6 +253,11 @@ pub struct Bet<'a> {
 }
 
 impl Bet<'_> {
+    /// How long its call may take, from the stake on.
+    pub fn lasts(&self) -> Duration {
+        self.lane.longest_call() + BEYOND_TIMEOUTS
+    }
+
     fn pace(&self) -> Option<Pace> {
         let (limit, window) = self.lane.limiter(self.operation)?.whole()?;
         Some(Pace {
@@ -282,23 +297,40 @@ pub struct Taken {
     pub spent_micros: Vec<u64>,
     /// Until when the call may begin to leave.
     pub departure: Departure,
+    /// How many seeds this process had made before.
+    pub after_seed: u64,
+    /// The seat, for a store that was emptied meanwhile.
+    pub sent: Sent,
 }
 
 /// An attempt as the store has to be told of it.
 pub struct SharedStake {
-    /// The slot of the card.
-    pub slot: Slot,
+    slot: Slot,
     /// The prices that were taken, or would have been.
-    pub prices: Vec<Price>,
+    prices: Vec<Price>,
     /// The day; `None`: the store has given nothing, the attempt was made alone.
-    pub day: Option<i64>,
+    day: Option<i64>,
+    entry: Entry,
 }
 
 impl SharedStake {
-    /// How it ended.
-    pub fn settle(self, effect: GuardEffect, charge: Charge) -> Settle {
+    /// An attempt that the store has given, or that is made alone.
+    pub fn new(slot: Slot, prices: Vec<Price>, given: Option<&Taken>, entry: Entry) -> Self {
+        // a store that was emptied since it gave the slot does not know it, nor was it put back
+        let given = given.filter(|given| given.after_seed == entry.begun_after());
+        Self {
+            slot,
+            prices,
+            day: given.map(|given| given.day),
+            entry,
+        }
+    }
+
+    /// How it ended. `count` counts the same in this process.
+    pub fn settle(self, effect: GuardEffect, charge: Charge, count: impl FnOnce()) -> Settle {
         let charged = charge != Charge::NotCharged;
-        let staked = self.day.is_some();
+        let counted = self.entry.end(count);
+        let staked = self.day.is_some() || counted.was_put_back;
         let when = |told: bool| {
             if told {
                 self.prices.clone()
@@ -308,6 +340,7 @@ impl SharedStake {
         };
         Settle {
             was_staked: staked,
+            after_seed: counted.after_seed,
             effect,
             // whatever was lost on its way may have arrived: then its prices were taken just now
             day: self.day.unwrap_or(-1),

@@ -19,7 +19,7 @@ mod world;
 
 use self::schedule::Tally;
 
-const SCHEDULES: u64 = 500;
+const SCHEDULES: u64 = 1000;
 const FIRST_SEED: u64 = 20_300_531;
 
 fn variable(name: &str) -> Option<u64> {

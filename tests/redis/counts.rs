@@ -218,6 +218,7 @@ fn run_steps(world: &World, steps: &[Step], share: f64, start: i64) {
                 world.settle(Settle {
                     slot,
                     was_staked: true,
+                    after_seed: 0,
                     effect: *effect,
                     day: -1,
                     refunds: Vec::new(),
@@ -356,6 +357,7 @@ fn spend(world: &World, steps: &[(u64, u8)], seed: u64) {
                 world.settle(Settle {
                     slot,
                     was_staked: true,
+                    after_seed: 0,
                     effect: GuardEffect::Call,
                     day,
                     refunds,

@@ -4,7 +4,8 @@ use std::time::{Duration, Instant};
 
 use cardproof::{
     config::OnLoss,
-    domain::{ResultCode, Source},
+    domain::{Charge, ResultCode, Source},
+    provider::ProviderErrorKind,
     service::Service,
 };
 
@@ -147,6 +148,70 @@ async fn an_emptied_store_is_told_what_is_known() {
     let counts = one.guard_show(&card()).await.unwrap().verification.unwrap();
     assert_eq!((counts.calls, counts.mismatches), (2, 2));
     assert_eq!(vendor.calls(), 2);
+}
+
+/// A call of `one` that lasts longer than an emptied store takes to be trusted again.
+async fn under_way(
+    redis: &Redis,
+    vendor: &std::sync::Arc<Vendor>,
+    one: &Service,
+) -> tokio::task::JoinHandle<Result<cardproof::service::ask::Reply, &'static str>> {
+    let asking = one.clone();
+    let call = tokio::spawn(async move {
+        let told = asking.ask(ask("张三")).await;
+        told.map_err(|denial| denial.reason_name())
+    });
+    until("the call is sent", SOON, async || vendor.calls() == 1).await;
+    let _: String = redis.command(&["FLUSHALL"]);
+    is_lost(one).await;
+    comes_back(one).await;
+    call
+}
+
+fn patient() -> Plan {
+    let mut plan = plan(OnLoss::Refuse);
+    plan.vendor.timeout = Duration::from_secs(10);
+    plan
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_call_under_way_outlives_the_emptying_of_the_store() {
+    let redis = Redis::start();
+    let answer = [Act::Answer(ResultCode::Mismatch)];
+    let vendor = Vendor::slow(&answer, Duration::from_secs(5));
+    let one = replica_as(&redis, &vendor, patient()).await;
+    let two = replica_as(&redis, &vendor, patient()).await;
+    let call = under_way(&redis, &vendor, &one).await;
+    comes_back(&two).await;
+    // its slot and its seat are there again: it is waited for, and not made a second time
+    let counts = two.guard_show(&card()).await.unwrap().verification.unwrap();
+    let so_far = (counts.calls, counts.mismatches, counts.in_flight);
+    assert_eq!(so_far, (0, 0, 1));
+    assert!(!call.is_finished(), "the call is still under way");
+    let followed = two.ask(ask("张三")).await.unwrap();
+    assert_eq!(followed.charge, Charge::NotCharged);
+    assert_eq!(call.await.unwrap().unwrap().charge, Charge::Charged);
+    assert_eq!(vendor.calls(), 1);
+    let counts = two.guard_show(&card()).await.unwrap().verification.unwrap();
+    let in_the_end = (counts.calls, counts.mismatches, counts.in_flight);
+    assert_eq!(in_the_end, (1, 1, 0), "counted once");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_call_that_nobody_lands_is_held_though_the_store_was_emptied() {
+    let redis = Redis::start();
+    let answer = [Act::Fail(ProviderErrorKind::OutcomeUnknown)];
+    let vendor = Vendor::slow(&answer, Duration::from_secs(5));
+    let one = replica_as(&redis, &vendor, patient()).await;
+    let two = replica_as(&redis, &vendor, patient()).await;
+    let call = under_way(&redis, &vendor, &one).await;
+    comes_back(&two).await;
+    assert!(!call.is_finished(), "the call is still under way");
+    assert_eq!(refusal(&two, ask("张三")).await, "OUTCOME_UNKNOWN");
+    assert_eq!(call.await.unwrap().unwrap_err(), "OUTCOME_UNKNOWN");
+    let counts = two.guard_show(&card()).await.unwrap().verification.unwrap();
+    assert_eq!((counts.calls, counts.mismatches), (1, 1));
+    assert_eq!(vendor.calls(), 1);
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -39,15 +39,20 @@ impl Operation {
         }
     }
 
-    /// The same without what it would count: that stands in the seed of an emptied store.
-    fn without_counts(self) -> Option<Self> {
+    /// What of it is still to be told to a store that was told a seed: what this process had
+    /// counted before that stands in there.
+    fn since(self, seed: u64) -> Option<Self> {
+        let settle = self.arguments().json.get("settle");
+        let after = settle.and_then(|it| it.get("after_seed")?.as_u64());
+        if after.is_none_or(|after| after >= seed) {
+            return Some(self);
+        }
         match self {
-            Self::Settle(_) => None,
             Self::Land(mut arguments) => {
                 arguments.json.remove("settle");
                 Some(Self::Land(arguments))
             }
-            other => Some(other),
+            _ => None,
         }
     }
 }
@@ -55,34 +60,50 @@ impl Operation {
 /// All of them.
 #[derive(Default)]
 pub(super) struct Backlog {
-    waiting: Mutex<VecDeque<Operation>>,
+    state: Mutex<State>,
+}
+
+#[derive(Default)]
+struct State {
+    waiting: VecDeque<Operation>,
+    /// The number of the last seed that the store was told; 0: none.
+    seed: u64,
 }
 
 impl Backlog {
+    /// What of an operation is still to be told.
+    pub(super) fn left_of(&self, operation: Operation) -> Option<Operation> {
+        operation.since(self.state.lock().seed)
+    }
+
     /// Keeps one. When there are too many, the oldest is given up: its slot and its hold end by
     /// themselves, on the safe side.
     pub(super) fn keep(&self, operation: Operation) {
-        let mut waiting = self.waiting.lock();
-        if waiting.len() >= MOST {
-            waiting.pop_front();
+        let mut state = self.state.lock();
+        if state.waiting.len() >= MOST {
+            state.waiting.pop_front();
         }
-        waiting.push_back(operation);
+        let left = operation.since(state.seed);
+        state.waiting.extend(left);
     }
 
     /// The oldest.
     pub(super) fn first(&self) -> Option<Operation> {
-        self.waiting.lock().front().cloned()
+        self.state.lock().waiting.front().cloned()
     }
 
     /// The oldest was told.
     pub(super) fn told(&self) {
-        self.waiting.lock().pop_front();
+        self.state.lock().waiting.pop_front();
     }
 
-    /// The store was emptied and has been told all counts of this process.
-    pub(super) fn forget_counts(&self) {
-        let mut waiting = self.waiting.lock();
-        let all = std::mem::take(&mut *waiting);
-        waiting.extend(all.into_iter().filter_map(Operation::without_counts));
+    /// The store was emptied and has been told a seed of this process.
+    pub(super) fn seeded(&self, seed: u64) {
+        let mut state = self.state.lock();
+        state.seed = seed;
+        let all = std::mem::take(&mut state.waiting);
+        state
+            .waiting
+            .extend(all.into_iter().filter_map(|it| it.since(seed)));
     }
 }

@@ -6,7 +6,7 @@ use jiff::Timestamp;
 use serde_json::{Value as Json, json};
 
 use super::{
-    EndedId, Family, Price, RequestId, Seed, SeedCard, Settle,
+    EndedId, Family, Price, RequestId, Seed, SeedCall, SeedCard, Settle,
     names::{Names, text},
     scripts::Arguments,
 };
@@ -19,6 +19,8 @@ use crate::{
 const MOST: u64 = 1 << 53;
 /// The end inside of a sealed value.
 const UNTIL_BYTES: usize = 8;
+/// A slot outlives its call by this much, so that a call which ends in time finds it.
+pub(super) const SLOT_GRACE: Duration = Duration::from_secs(2);
 /// Records that one script puts back.
 const SEEDS_AT_ONCE: usize = 200;
 
@@ -117,6 +119,7 @@ impl Forms {
             "counts_mismatches": settle.slot.family == Family::Verification,
             "caller": &*settle.slot.caller,
             "was_staked": settle.was_staked,
+            "after_seed": settle.after_seed,
             "effect": effect_name(settle.slot.family, settle.effect),
             "day": settle.day,
             "refunds": prices(&settle.refunds),
@@ -180,48 +183,73 @@ impl Forms {
     /// Everything that a process knows, in parts that do not hold the store up.
     pub(super) fn seeds(&self, keys: &KeyRing, seed: &Seed) -> Vec<Arguments> {
         let mut parts = Vec::new();
-        let mut add = |cards: Vec<Json>, spent: Vec<Json>| {
-            parts.push(Arguments::new(
-                json!({ "cards": cards, "spent": spent, "holds": [], "ids": [] }),
-            ));
-        };
         for cards in seed.cards.chunks(SEEDS_AT_ONCE) {
-            add(
-                cards.iter().map(|it| self.seed_card(it)).collect(),
-                Vec::new(),
-            );
+            let mut part = seed_part();
+            let cards: Vec<_> = cards.iter().map(|it| self.seed_card(it)).collect();
+            part.set("cards", cards.into());
+            parts.push(part);
         }
         for spent in seed.spent.chunks(SEEDS_AT_ONCE) {
+            let mut part = seed_part();
             let spent = spent.iter().map(|(purse, micros)| {
                 json!({ "key": self.names.budget(purse), "micros": (*micros).min(MOST) })
             });
-            add(Vec::new(), spent.collect());
+            part.set("spent", spent.collect::<Vec<_>>().into());
+            parts.push(part);
         }
+        parts.append(&mut self.seed_calls(&seed.calls));
         for holds in seed.holds.chunks(SEEDS_AT_ONCE) {
-            let mut arguments = Arguments::new(json!({ "cards": [], "spent": [], "ids": [] }));
+            let mut part = seed_part();
             let holds = holds.iter().map(|(tag, hold)| {
                 let place = self.names.flight(tag);
-                let sealed = self.seal(
-                    keys,
-                    std::iter::once(place.clone()),
-                    &hold.value,
-                    hold.lasts,
-                );
-                let at = arguments.values(sealed);
+                let places = std::iter::once(place.clone());
+                let at = part.values(self.seal(keys, places, &hold.value, hold.lasts));
                 json!({ "key": place, "lasts_ms": millis(hold.lasts), "value": at.get(0) })
             });
             let holds: Vec<_> = holds.collect();
-            arguments.set("holds", holds.into());
-            parts.push(arguments);
+            part.set("holds", holds.into());
+            parts.push(part);
         }
         for ids in seed.ids.chunks(SEEDS_AT_ONCE) {
-            let mut arguments = self.ended_ids(ids);
-            for empty in ["cards", "spent", "holds"] {
-                arguments.set(empty, json!([]));
-            }
-            parts.push(arguments);
+            let mut part = seed_part();
+            let ids: Vec<_> = ids.iter().map(|it| self.ended_id(&mut part, it)).collect();
+            part.set("ids", ids.into());
+            parts.push(part);
         }
         parts
+    }
+
+    /// Attempts under way, in parts that do not hold the store up.
+    pub(super) fn seed_calls(&self, calls: &[SeedCall]) -> Vec<Arguments> {
+        let part = |calls: &[SeedCall]| {
+            let mut part = seed_part();
+            let calls = calls.iter().map(|it| self.seed_call(&mut part, it));
+            let calls: Vec<_> = calls.collect();
+            part.set("calls", calls.into());
+            part
+        };
+        calls.chunks(SEEDS_AT_ONCE).map(part).collect()
+    }
+
+    fn seed_call(&self, part: &mut Arguments, call: &SeedCall) -> Json {
+        let (slot, sent) = (&call.slot, call.sent.as_ref());
+        let held = sent.map(|sent| {
+            let lasts = call.lasts + sent.hold;
+            let (keys, question) = (&sent.seat.keys, &sent.seat.question);
+            part.values(self.seal_flights(keys, question, &sent.held, lasts))
+        });
+        json!({
+            "slot": text(&slot.token),
+            "slot_ms": millis(call.lasts + SLOT_GRACE),
+            "cards": self.guard_keys(&slot.card, slot.family),
+            "counts_mismatches": slot.family == Family::Verification,
+            "caller": &*slot.caller,
+            "flights": sent.map_or_else(|| json!([]), |it| self.flights(&it.seat.question)),
+            "owner": sent.map(|it| text(&it.seat.owner)),
+            "call_ms": millis(call.lasts),
+            "hold_ms": sent.map(|it| millis(it.hold)),
+            "held": held,
+        })
     }
 
     fn seed_card(&self, it: &SeedCard) -> Json {
@@ -236,6 +264,11 @@ impl Forms {
             "closed_end": it.closed_end,
         })
     }
+}
+
+/// A part of a seed, in which nothing stands yet.
+fn seed_part() -> Arguments {
+    Arguments::new(json!({ "cards": [], "calls": [], "spent": [], "holds": [], "ids": [] }))
 }
 
 /// A value in a hash is bound to both names.

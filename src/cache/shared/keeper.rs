@@ -158,6 +158,7 @@ impl Keeper {
         known.beats = pulse.beats;
         self.heed(known, &pulse).await;
         self.tell_backlog(&pulse.epoch).await?;
+        self.tell_alone(&pulse.epoch, false).await?;
         Ok(true)
     }
 
@@ -197,6 +198,7 @@ impl Keeper {
             return Ok(false);
         }
         self.tell_backlog(&pulse.epoch).await?;
+        self.tell_alone(&pulse.epoch, true).await?;
         self.link.close(pulse.epoch);
         Ok(true)
     }
@@ -260,19 +262,35 @@ impl Keeper {
         Ok(())
     }
 
+    /// Tells of attempts that began without the store and are under way: from here on their slots
+    /// count for all replicas.
+    async fn tell_alone(&self, epoch: &str, all: bool) -> Result<(), Fault> {
+        let Some(local) = self.local.get().and_then(Weak::upgrade) else {
+            return Ok(());
+        };
+        self.put_back(self.forms.seed_calls(&local.alone(all)), epoch)
+            .await
+    }
+
+    async fn put_back(&self, parts: Vec<Arguments>, epoch: &str) -> Result<(), Fault> {
+        let script = &self.link.scripts.seed;
+        for arguments in parts {
+            self.link
+                .run_anyway(script, &arguments, Some(epoch))
+                .await?;
+        }
+        Ok(())
+    }
+
     /// Puts back what this process knows into a store that was emptied.
     async fn seed(&self, epoch: &str) -> Result<(), Fault> {
         let Some(local) = self.local.get().and_then(Weak::upgrade) else {
             return Ok(());
         };
         let seed = local.seed().await;
-        for arguments in self.forms.seeds(&seed.keys, &seed) {
-            let script = &self.link.scripts.seed;
-            self.link
-                .run_anyway(script, &arguments, Some(epoch))
-                .await?;
-        }
-        self.backlog.forget_counts();
+        self.put_back(self.forms.seeds(&seed.keys, &seed), epoch)
+            .await?;
+        self.backlog.seeded(seed.number);
         Ok(())
     }
 

@@ -14,7 +14,7 @@ use super::{
     Begin, Begun, Board, Boarded, EndedId, Family, GuardCounts, Landing, Lasting, Local, Lost,
     RequestId, Seat, Settle, Shared, Stake, Staked, Token,
     backlog::{Backlog, Operation},
-    forms::{Forms, Offset, contents, millis, place_of},
+    forms::{Forms, Offset, SLOT_GRACE, contents, millis, place_of},
     keeper::Keeper,
     link::{Address, BadAddress, Link},
     names::{Names, bytes, text},
@@ -26,8 +26,6 @@ use crate::cache::key::{CardTag, KeyRing, QuestionTag, Tags};
 const IDS_AT_ONCE: usize = 200;
 /// The end in front of a stored value, which scripts read.
 const END_BYTES: usize = 8;
-/// A slot outlives its call by this much, so that a call which ends in time finds it.
-const SLOT_GRACE: Duration = Duration::from_secs(2);
 
 /// What the store is made of.
 pub struct Settings {
@@ -83,6 +81,9 @@ impl RedisStore {
 
     /// Runs an operation that must not be forgotten: what cannot be told now is told later.
     async fn tell(&self, operation: Operation) {
+        let Some(operation) = self.backlog.left_of(operation) else {
+            return;
+        };
         let told = self
             .link
             .run(operation.script(&self.link.scripts), operation.arguments());

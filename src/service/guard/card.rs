@@ -214,8 +214,8 @@ impl Card {
         }
     }
 
-    /// Each caller's part of the counts, with slots in flight as calls and mismatches. Card, family
-    /// and name are for whoever knows them.
+    /// Each caller's part of the counts, without slots in flight. Card, family and name are for
+    /// whoever knows them.
     pub(super) fn parts(&mut self, now: Timestamp) -> Vec<(CallerId, SeedCard)> {
         self.forget_what_ended(now);
         let shares = match &self.shares {
@@ -223,23 +223,14 @@ impl Card {
             Shares::Many(many) => &many.0[..],
         };
         let part = |share: &Share| {
-            let in_flight = share.in_flight > 0;
             let seed = SeedCard {
                 card: CardTag::from_bytes([0; 8]),
                 family: Family::Verification,
                 caller: Arc::from(""),
-                calls: share.calls.saturating_add(share.in_flight),
-                mismatches: share.mismatches.saturating_add(share.in_flight),
-                calls_end: if in_flight {
-                    midnight(now)
-                } else {
-                    self.calls_end
-                },
-                mismatches_end: if in_flight {
-                    lock_end(now)
-                } else {
-                    self.mismatches_end
-                },
+                calls: share.calls,
+                mismatches: share.mismatches,
+                calls_end: self.calls_end,
+                mismatches_end: self.mismatches_end,
                 closed_end: self.closed_end,
             };
             (share.caller, seed)

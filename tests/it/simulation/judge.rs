@@ -57,11 +57,16 @@ fn of_question<'a>(
         .filter(move |call| call.ran() && call.card == *card && call.name == *name)
 }
 
-/// Why a call may follow an earlier one of the same question; `None`: it may not.
+/// Why a call may follow an earlier one of the same question; `None`: it may not. Each excuse names
+/// the sentence of the public contract that it comes from.
 fn excuse(ran: &Ran, earlier: &Call, later: &Call) -> Option<&'static str> {
     let between = later.at.saturating_duration_since(earlier.at);
+    let answered = matches!(earlier.did, Did::Answered(_)) && earlier.seen.is_some();
+    // §3.1 "a permitted caller's BYPASS"; §3.3 while the question is held, only one "with a fresh
+    // `request_id` asks anew"
     let asked_anew = |ask: &Asked| {
         ask.bypass
+            && (answered || ask.id.is_some())
             && (&ask.card, &ask.name) == (&later.card, &later.name)
             && ask.at <= later.at
             && later.at <= ask.at + JOURNEY
@@ -69,12 +74,12 @@ fn excuse(ran: &Ran, earlier: &Call, later: &Call) -> Option<&'static str> {
     if ran.asked.iter().any(asked_anew) {
         return Some("bypass");
     }
-    let erased = |(at, card): &(Instant, String)| {
-        *card == later.card && *at <= later.at && earlier.at <= *at + JOURNEY
-    };
-    if ran.erased.iter().any(erased) {
+    // §6 `erase` forgets answers; "guard and holds stay until they end"
+    if answered && erased(ran, earlier, later.at) {
         return Some("erased");
     }
+    // §3.2 "failover happens … (switch, default on) on ISSUER_UNSUPPORTED / CARD_UNSUPPORTED",
+    // which §3.1 names as an exception
     let unsupported = matches!(
         earlier.did,
         Did::Answered(ResultCode::IssuerUnsupported | ResultCode::CardUnsupported)
@@ -86,9 +91,11 @@ fn excuse(ran: &Ran, earlier: &Call, later: &Call) -> Option<&'static str> {
     {
         return Some("failed over");
     }
+    // §3.2 "else the last vendor answer", and §1 a SERVICE_BUSY is never kept
     if unsupported && next_was_busy(ran, earlier) {
         return Some("failed over to a vendor that was busy, which nobody remembers");
     }
+    // §3.1 "a hold (rule 3) or cache time that has ended"
     let ends = match earlier.did {
         Did::Answered(result) if earlier.seen.is_some() => kept_for(result),
         _ => HOLD,
@@ -96,12 +103,21 @@ fn excuse(ran: &Ran, earlier: &Call, later: &Call) -> Option<&'static str> {
     if between >= ends {
         return Some("ended");
     }
-    // what died with its replica, where nobody else could know of it
-    if !ran.shared && earlier.life != later.life {
-        return Some("another memory");
-    }
-    (earlier.life != later.life && ran.lost_between(earlier.at, later.at + JOURNEY))
-        .then_some("another replica while the store was lost")
+    // §3.8 "`degrade`: at most one charge per question and replica"; with `refuse` "every promise
+    // holds", but for what died with its replica. Answers are not put back into an emptied store:
+    // docs/ARCHITECTURE.md names it among what is not there yet.
+    let was_lost = if ran.holds_all() {
+        answered && ran.emptied_between(earlier.at, later.at)
+    } else {
+        ran.lost_between(earlier.at, later.at + JOURNEY)
+    };
+    (earlier.life != later.life && was_lost).then_some("another replica after the store was lost")
+}
+
+/// Whether the answers about a card were erased after a call about it had begun.
+fn erased(ran: &Ran, call: &Call, until: Instant) -> bool {
+    let mut erased = ran.erased.iter();
+    erased.any(|(at, card)| *card == call.card && *at <= until && call.at <= *at + JOURNEY)
 }
 
 /// Whether the next vendor said that it was busy, so that nothing of the way was kept.
@@ -194,7 +210,7 @@ fn streak(before: &[&Call], call: &Call) -> usize {
 
 /// Promises 2, 3 and 6 as callers see them, and that nobody is told what no vendor said.
 fn everybody_told_the_truth(ran: &Ran, wrong: &mut Vec<String>) {
-    for ask in &ran.asked {
+    for ask in ran.asked.iter().chain(&ran.looked_up) {
         let calls = || {
             let question = (&ask.card, &ask.name);
             ran.calls
@@ -204,6 +220,7 @@ fn everybody_told_the_truth(ran: &Ran, wrong: &mut Vec<String>) {
         match &ask.told {
             Told::Nothing => {}
             Told::Answer(answer) => {
+                // §1 "MATCH is never inferred", nor is anything else
                 let said = Did::Answered(answer.result);
                 if !calls().any(|call| call.did == said && call.seen.is_some()) {
                     wrong.push(format!("nobody ever said so: {ask:?}"));
@@ -227,7 +244,17 @@ fn everybody_told_the_truth(ran: &Ran, wrong: &mut Vec<String>) {
             }
             Told::Denial("OUTCOME_UNKNOWN") => {
                 let vain = |call: &Call| call.did == Did::RanInVain || call.seen.is_none();
-                if !calls().any(vain) && !ran.was_rough() {
+                // §2 "a request reached a vendor and no usable answer came". Between the mark `sent`
+                // and the call a replica may die or stand still, or the store's word be lost: then
+                // nobody can tell whether it left.
+                // A `request_id` is told "the earlier OUTCOME_UNKNOWN" for a day.
+                let from = match ask.id {
+                    Some(_) => ran.begun,
+                    None => (ask.at - HOLD - JOURNEY).max(ran.begun),
+                };
+                let to = ask.ended.unwrap_or(ask.deadline);
+                let unclear = ran.struck_between(from, to) || ran.lost_between(from, to);
+                if !calls().any(vain) && !unclear {
                     wrong.push(format!("nothing was unknown: {ask:?}"));
                 }
             }
@@ -238,7 +265,7 @@ fn everybody_told_the_truth(ran: &Ran, wrong: &mut Vec<String>) {
         let patience = ask.deadline + Duration::from_secs(1);
         if ask
             .ended
-            .is_some_and(|ended| ended > patience && !ran.disturbed)
+            .is_some_and(|ended| ended > patience && !ran.stood_still(ask.life, ask.at, ended))
         {
             wrong.push(format!("kept waiting beyond its deadline: {ask:?}"));
         }
@@ -258,28 +285,35 @@ const ALLOWED: [&str; 6] = [
 fn nothing_lost(ran: &Ran, wrong: &mut Vec<String>) {
     for look in &ran.looked_up {
         let question = (look.card.clone(), look.name.clone());
-        let Some(last) = of_question(ran, &question).last() else {
+        let ended = |call: &&Call| call.seen.unwrap_or(call.at);
+        let Some(last) = of_question(ran, &question).max_by_key(ended) else {
             continue;
         };
-        let Did::Answered(result) = last.did else {
+        let (Did::Answered(result), Some(seen)) = (last.did, last.seen) else {
             continue;
         };
-        let kept = !matches!(
-            result,
-            ResultCode::ServiceBusy | ResultCode::AttemptsExceeded
-        ) && last.seen.is_some()
-            && look.at.duration_since(last.at) < kept_for(result);
+        // §3.4 the card is closed instead; §3.1 "cache time that has ended": of replicas that asked
+        // without each other, for a reason that was judged above, either answer may be the one that
+        // is kept
+        let still_kept = |call: &Call| match call.did {
+            Did::Answered(result) if call.seen.is_some() => {
+                look.at.duration_since(call.at) < kept_for(result)
+            }
+            _ => true,
+        };
+        let is_kept =
+            result != ResultCode::AttemptsExceeded && of_question(ran, &question).all(still_kept);
         let here = look.life == last.life;
-        let everywhere = ran.shared && !ran.lost_between(last.at, look.at);
-        let gone_on = matches!(
-            result,
-            ResultCode::IssuerUnsupported | ResultCode::CardUnsupported
-        );
-        let erased = ran.erased.iter().any(|(_, card)| *card == look.card);
-        if !kept || gone_on || erased || !(here || everywhere) || ran.is_dead(last.life) {
+        // §3.8 without Redis one process remembers; one that was emptied has no answers any more
+        let everywhere = ran.shared && !ran.emptied_between(last.at, look.at);
+        // §3.2 the last answer was a busy vendor's
+        let gone_on = next_was_busy(ran, last);
+        // a replica that dies before it has told what it heard takes it along
+        let died = ran.died_at(last.life);
+        let died = died.is_some_and(|at| at <= seen + JOURNEY || ran.lost_between(seen, at));
+        if !is_kept || gone_on || erased(ran, last, look.at) || !(here || everywhere) || died {
             continue;
         }
-        // where it was asked again, for a reason that was judged above, others keep their answer
         let asked_again = of_question(ran, &question).count() > 1;
         let kept = |told: &Told| match told {
             Told::Answer(answer) => asked_again || answer.result == result,

@@ -88,6 +88,8 @@ pub struct Store {
     pub clock: Clock,
     /// When it was lost to a replica, and when that had it back.
     pub losses: Mutex<Vec<(Instant, Option<Instant>)>>,
+    /// When it was emptied.
+    pub emptyings: Mutex<Vec<Instant>>,
     /// Says that replicas should look after it.
     pub news: watch::Sender<()>,
 }
@@ -98,6 +100,7 @@ impl Store {
         let now = Instant::now();
         let settled = now + Duration::from_millis(SETTLING.unsigned_abs());
         self.losses.lock().push((now, Some(settled)));
+        self.emptyings.lock().push(now);
         self.news.send_replace(());
     }
 }
@@ -112,6 +115,8 @@ pub struct Link {
     /// In a thousand operations so many are done, and their answers lost.
     pub mute: AtomicUsize,
     epoch: AtomicU64,
+    /// The number of the last seed that was put back.
+    seeds: AtomicU64,
     heard: AtomicUsize,
     owed: Mutex<VecDeque<Owed>>,
     local: OnceLock<Weak<dyn Local>>,
@@ -126,10 +131,12 @@ impl Link {
         let link = Arc::new(Self {
             store: Arc::clone(store),
             process: process.clone(),
-            up: AtomicBool::new(true),
+            // whoever is born while others put back what they know waits for them
+            up: AtomicBool::new(state.settling_until <= now(&store.clock)),
             cut: AtomicBool::new(false),
             mute: AtomicUsize::new(0),
             epoch: AtomicU64::new(state.epoch),
+            seeds: AtomicU64::new(0),
             heard: AtomicUsize::new(state.notices.len()),
             owed: Mutex::default(),
             local: OnceLock::new(),
@@ -182,7 +189,10 @@ impl Link {
         }
         if self.up.load(Ordering::SeqCst) {
             match self.same_epoch() {
-                true => self.hear().await,
+                true => {
+                    self.hear().await;
+                    self.tell_of_those_alone(false);
+                }
                 false => self.trip(),
             }
             return;
@@ -199,10 +209,24 @@ impl Link {
         }
         self.hear().await;
         self.tell_what_is_owed();
+        self.tell_of_those_alone(true);
         if let Some(at) = self.lost.lock().take() {
             self.store.losses.lock()[at].1 = Some(Instant::now());
         }
         self.up.store(true, Ordering::SeqCst);
+        // what was said to all replicas only now, they hear within a beat
+        self.store.news.send_replace(());
+    }
+
+    fn tell_of_those_alone(&self, all: bool) {
+        let Some(local) = self.local.get().and_then(Weak::upgrade) else {
+            return;
+        };
+        let mut state = self.store.state.lock();
+        let now = now(&self.store.clock);
+        for call in local.alone(all) {
+            state.put_back_call(&call, now);
+        }
     }
 
     /// Heeds what was said to all replicas meanwhile.
@@ -231,6 +255,9 @@ impl Link {
         for card in &seed.cards {
             state.put_back_card(card, now);
         }
+        for call in &seed.calls {
+            state.put_back_call(call, now);
+        }
         for (question, hold) in seed.holds {
             let ends = now + i64::try_from(hold.lasts.as_millis()).unwrap();
             state.put_back_hold(question, hold.value, ends, now);
@@ -241,20 +268,26 @@ impl Link {
         }
         self.epoch.store(state.epoch, Ordering::SeqCst);
         self.heard.store(state.notices.len(), Ordering::SeqCst);
-        // what was counted meanwhile stands in the seed
-        let mut owed = self.owed.lock();
-        owed.retain(|owed| !matches!(owed, Owed::Settle(..)));
-        for owed in owed.iter_mut() {
-            if let Owed::Land(landing) = owed {
-                landing.settle = None;
-            }
-        }
+        drop(state);
+        self.seeds.store(seed.number, Ordering::SeqCst);
+    }
+
+    /// What is still to be told after a seed: what was counted before it stands in there.
+    fn left_of(&self, mut owed: Owed) -> Option<Owed> {
+        let told = self.seeds.load(Ordering::SeqCst);
+        match &mut owed {
+            Owed::Settle(_, settle, _) if settle.after_seed < told => return None,
+            Owed::Land(landing) => landing.settle.take_if(|it| it.after_seed < told),
+            _ => None,
+        };
+        Some(owed)
     }
 
     fn tell_what_is_owed(&self) {
         let mut state = self.store.state.lock();
         let now = now(&self.store.clock);
-        for owed in self.owed.lock().drain(..) {
+        let owed = std::mem::take(&mut *self.owed.lock());
+        for owed in owed.into_iter().filter_map(|owed| self.left_of(owed)) {
             tell(&mut state, &owed, now);
         }
     }
@@ -300,6 +333,9 @@ impl Link {
     /// An operation that must not be forgotten: what cannot be told now is told later. Told twice
     /// it must count once, so one whose answer is lost is told again only where that is so.
     async fn tell(&self, owed: Owed) {
+        let Some(owed) = self.left_of(owed) else {
+            return;
+        };
         let told = self.operation(|state, now| tell(state, &owed, now)).await;
         if told.is_err() {
             self.owed.lock().push_back(owed);

@@ -101,10 +101,12 @@ pub struct Ran {
     pub events: Vec<(Instant, String)>,
     pub shared: bool,
     pub refuses: bool,
-    /// Whether a process stood still: what it owes its callers comes late.
-    pub disturbed: bool,
     losses: Vec<(Instant, Option<Instant>)>,
-    dead: Vec<usize>,
+    emptyings: Vec<Instant>,
+    /// Lives that ended, and when.
+    deaths: Vec<(usize, Instant)>,
+    /// Lives that stood still, from when and until when at most.
+    frozen: Vec<(usize, Instant, Instant)>,
     replicas: usize,
 }
 
@@ -117,13 +119,33 @@ impl Ran {
         self.losses.iter().any(overlaps)
     }
 
-    /// Whether anything happened after which nobody may know how a call ended.
-    pub fn was_rough(&self) -> bool {
-        self.disturbed || !self.dead.is_empty() || !self.losses.is_empty()
+    /// Whether the store forgot everything at some time of a period.
+    pub fn emptied_between(&self, from: Instant, to: Instant) -> bool {
+        self.emptyings.iter().any(|at| (from..=to).contains(at))
     }
 
-    pub fn is_dead(&self, life: usize) -> bool {
-        self.dead.contains(&life)
+    /// Whether a replica died or stood still at some time of a period.
+    pub fn struck_between(&self, from: Instant, to: Instant) -> bool {
+        let died = self.deaths.iter().any(|(_, at)| (from..=to).contains(at));
+        died || self.frozen.iter().any(|it| it.1 <= to && it.2 >= from)
+    }
+
+    /// Whether one life stood still at some time of a period.
+    pub fn stood_still(&self, life: usize, from: Instant, to: Instant) -> bool {
+        let mut frozen = self.frozen.iter().filter(|it| it.0 == life);
+        frozen.any(|it| it.1 <= to && it.2 >= from)
+    }
+
+    /// When a life ended, if it did.
+    pub fn died_at(&self, life: usize) -> Option<Instant> {
+        let found = self.deaths.iter().find(|it| it.0 == life);
+        found.map(|it| it.1)
+    }
+
+    /// Whether every promise holds whatever becomes of the store: nobody asks without it, and
+    /// everybody who knew something lives to put it back in time.
+    pub fn holds_all(&self) -> bool {
+        self.shared && self.refuses && self.deaths.is_empty() && self.frozen.is_empty()
     }
 
     /// Calls and mismatches in a row that a card may have had by then.
@@ -134,11 +156,11 @@ impl Ran {
             settings.max_mismatches as usize,
         );
         let whole = self.shared && !self.lost_between(self.begun, at);
-        let alone = self.replicas == 1 && self.dead.is_empty();
-        if whole || alone {
+        let alone = self.replicas == 1 && self.deaths.is_empty();
+        if whole || alone || self.holds_all() {
             return (calls, mismatches);
         }
-        let lives = self.replicas + self.dead.len();
+        let lives = self.replicas + self.deaths.len();
         let part = |limit: usize| match self.shared {
             true => limit + lives * (limit / self.replicas).max(1),
             false => lives * (limit / self.replicas).max(1),
@@ -169,8 +191,8 @@ struct Town {
     erased: Vec<(Instant, String)>,
     ids: Vec<(Uuid, String, &'static str)>,
     events: Vec<(Instant, String)>,
-    disturbed: bool,
-    dead: Vec<usize>,
+    deaths: Vec<(usize, Instant)>,
+    frozen: Vec<(usize, Instant, Instant)>,
     callers: JoinSet<()>,
 }
 
@@ -211,6 +233,7 @@ pub async fn run(seed: u64) -> Ran {
             state: Mutex::new(State::default()),
             clock: clock.clone(),
             losses: Mutex::default(),
+            emptyings: Mutex::default(),
             news: watch::Sender::new(()),
         })
     });
@@ -227,8 +250,8 @@ pub async fn run(seed: u64) -> Ran {
         erased: Vec::new(),
         ids: Vec::new(),
         events: Vec::new(),
-        disturbed: false,
-        dead: Vec::new(),
+        deaths: Vec::new(),
+        frozen: Vec::new(),
         callers: JoinSet::new(),
     };
     let begun = Instant::now();
@@ -244,6 +267,8 @@ pub async fn run(seed: u64) -> Ran {
     }
     let looked_up = town.calm_down().await;
     let losses = town.store.as_ref().map(|store| store.losses.lock().clone());
+    let emptyings = town.store.as_ref();
+    let emptyings = emptyings.map(|store| store.emptyings.lock().clone());
     let calls = town.ledger.0.lock().clone();
     let asked = town.asked.lock().clone();
     Ran {
@@ -255,9 +280,10 @@ pub async fn run(seed: u64) -> Ran {
         events: town.events,
         shared,
         refuses: matches!(on_loss, OnLoss::Refuse),
-        disturbed: town.disturbed,
         losses: losses.unwrap_or_default(),
-        dead: town.dead,
+        emptyings: emptyings.unwrap_or_default(),
+        deaths: town.deaths,
+        frozen: town.frozen,
         replicas,
     }
 }
@@ -368,7 +394,9 @@ impl Town {
     fn freeze(&mut self, which: usize) {
         let lasts = Duration::from_millis(self.random.random_range(100..15_000));
         let process = self.replicas[which].process.clone();
-        self.disturbed = true;
+        let begins = Instant::now();
+        let life = self.replicas[which].life;
+        self.frozen.push((life, begins, begins + lasts));
         self.note(format!("replica {which} stands still for {lasts:?}"));
         process.becomes(Life::Frozen);
         tokio::spawn(async move {
@@ -382,7 +410,7 @@ impl Town {
     fn restart(&mut self, which: usize, replicas: usize) {
         let dead = &self.replicas[which];
         dead.process.becomes(Life::Dead);
-        self.dead.push(dead.life);
+        self.deaths.push((dead.life, Instant::now()));
         let replica = self.born(replicas);
         self.note(format!(
             "replica {which} is killed, and begins life {}",
@@ -609,7 +637,7 @@ impl Tally {
             (&self.calls, ran.calls.len()),
             (&self.asked, ran.asked.len()),
             (&self.losses, ran.losses.len()),
-            (&self.deaths, ran.dead.len()),
+            (&self.deaths, ran.deaths.len()),
         ] {
             counter.fetch_add(count, Ordering::Relaxed);
         }

@@ -14,7 +14,7 @@ use cardproof::{
         key::{CardTag, Content, Tags},
         shared::{
             Begin, Begun, Board, Boarded, EndedId, Family, Landing, Notice, Purse, RequestId, Seat,
-            SeedCard, Settle, Stake, Staked, Token,
+            SeedCall, SeedCard, Settle, Stake, Staked, Token,
         },
     },
     domain::{Operation, ProviderName},
@@ -240,7 +240,7 @@ impl State {
                 *taken = taken.saturating_sub(price.micros);
             }
         }
-        for price in &settle.spent {
+        for price in settle.spent.iter().filter(|_| !ours) {
             let taken = self.taken.entry(price.purse.clone()).or_insert((today, 0));
             if taken.0 < today {
                 *taken = (today, 0);
@@ -390,6 +390,30 @@ impl State {
     pub fn put_back_card(&mut self, seed: &SeedCard, now: i64) {
         let card = self.cards.entry((seed.card, seed.family)).or_default();
         card.put_back(seed, now);
+    }
+
+    /// An attempt under way goes on where it was.
+    pub fn put_back_call(&mut self, call: &SeedCall, now: i64) {
+        let slot = &call.slot;
+        let ends = now + millis(call.lasts);
+        let card = self.cards.entry((only(&slot.card), slot.family));
+        let card = card.or_default();
+        card.give_back(slot.token);
+        card.take(slot.token, &slot.caller, ends + SLOT_GRACE);
+        let Some(sent) = &call.sent else { return };
+        let question = only(&sent.seat.question);
+        let mut flight = self.flight(question, now);
+        let taken = matches!(
+            flight.seat,
+            Some((owner, Stage::Boarded | Stage::Sent, until))
+                if until > now && owner != sent.seat.owner
+        );
+        if !taken {
+            flight.seat = Some((sent.seat.owner, Stage::Sent, ends));
+            flight.told.clone_from(&sent.held);
+            flight.hold_lasts = millis(sent.hold);
+            self.flights.insert(question, flight);
+        }
     }
 
     pub fn put_back_hold(&mut self, question: QuestionTag, value: Vec<u8>, ends: i64, now: i64) {

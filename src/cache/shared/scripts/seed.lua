@@ -11,6 +11,22 @@ for _, s in ipairs(a.cards) do
   if s.closed_end > second then r.xe = math.max(r.xe, s.closed_end) end
   card_keep(r)
 end
+-- Attempts under way go on: their slots are given back here, and their seats are landed here.
+for _, s in ipairs(a.calls) do
+  for _, key in ipairs(s.cards) do
+    local r = card_load(key, s.counts_mismatches)
+    r.slots[s.slot] = {ends = now + s.slot_ms, caller = s.caller}
+    card_keep(r)
+  end
+  for i, key in ipairs(s.flights) do
+    local f = flight(key)
+    local taken = (f.s == 'b' or f.s == 's') and f.u > now and f.o ~= s.owner
+    if not taken then
+      f.o, f.s, f.u, f.h, f.p = s.owner, 's', now + s.call_ms, s.hold_ms, ARGV[s.held[i]]
+      keep(f)
+    end
+  end
+end
 for _, s in ipairs(a.spent) do
   budget_set(s.key, budget_taken(s.key) + s.micros)
 end
