@@ -4,6 +4,7 @@ An attack takes the address, how long to go on and a counter of what was seen, a
 of its own.
 """
 
+import itertools
 import time
 
 from caller import question
@@ -55,8 +56,8 @@ def reset_by_the_server(address, seconds, seen):
         burst = b""
         for _ in range(100):
             stream = peer.stream_id()
-            # a window that grows by nothing is an error of the stream
-            burst += peer.headers(stream) + raw(8, 0, stream, bytes(4))
+            # a window that grows beyond what there is is an error of the stream
+            burst += peer.headers(stream) + raw(8, 0, stream, b"\x7f\xff\xff\xff")
             seen["attacks"] += 1
         peer.send(burst)
         peer.look()
@@ -118,18 +119,23 @@ def ping_flood(address, seconds, seen):
 
 
 def useless_frames(address, seconds, seen):
-    """Frames that change nothing: empty DATA, PRIORITY, tiny windows, kinds that nobody knows."""
+    """Frames that change nothing: PRIORITY, tiny windows, kinds that nobody knows; and empty DATA on one connection."""
+    kinds = itertools.cycle(("with DATA", "without DATA"))
 
     def act(peer):
+        peer.kind = getattr(peer, "kind", None) or next(kinds)
         stream = peer.stream_id()
         burst = peer.headers(stream)
-        burst += raw(0, 0, stream, b"") * 200
+        if peer.kind == "with DATA":
+            burst += raw(0, 0, stream, b"") * 200
         burst += raw(2, 0, stream, (0).to_bytes(4, "big") + b"\x10") * 200
         burst += raw(8, 0, stream, (1).to_bytes(4, "big")) * 200
         burst += raw(0xFA, 0, 0, b"grease") * 200
         peer.send(burst + raw(3, 0, stream, (8).to_bytes(4, "big")))
         seen["attacks"] += 800
         peer.look()
+        if not peer.is_open:
+            seen[f"cut: {peer.kind}"] += 1
 
     _again_and_again(address, seconds, seen, act)
 

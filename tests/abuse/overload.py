@@ -105,9 +105,10 @@ def judge(arguments, url):
     unloaded = percentile(quiet["grpc 0"], 0.99)
     accepted = percentile(busy["grpc 0"], 0.99) if busy["grpc 0"] else float("inf")
     refused = busy["grpc 14 OVERLOADED"]
+    refused_p99 = percentile(refused, 0.99) if refused else 0.0
     bar = 2 * unloaded + 50
     print(f"overload: capacity {CAPACITY} a second, asked {CAPACITY * TIMES}: {len(busy['grpc 0'])} of {asked} accepted, p99 {accepted:.0f} ms "
-          f"(unloaded {unloaded:.0f} ms, bar {bar:.0f} ms), {len(refused)} got OVERLOADED, p99 {percentile(refused, 0.99):.0f} ms")
+          f"(unloaded {unloaded:.0f} ms, bar {bar:.0f} ms), {len(refused)} got OVERLOADED, p99 {refused_p99:.0f} ms")
     wrong = [f"p99 {accepted:.0f} ms"] if accepted >= bar else []
     wrong += [f"{status}: {len(times)}" for status, times in busy.items() if status not in ("grpc 0", "grpc 14 OVERLOADED") and times]
     wrong += ["nobody was refused"] if not refused else []

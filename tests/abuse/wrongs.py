@@ -50,14 +50,18 @@ def oversize_messages(address, seconds, seen):
 
 
 def endless_messages(address, seconds, seen):
-    """Bodies without an end, as fast as the window lets them through."""
+    """Bodies without an end, as fast as the window lets them through: of one message, and of bytes after one."""
+    beginnings = {"one message": b"\x00\xff\xff\xff\xff", "bytes after one": b"\x00\x00\x00\xff\xff"}
 
     def act(peer):
-        stream = peer.stream_id()
-        peer.send(peer.headers(stream) + raw(0, 0, stream, b"\x00\x00\x00\xff\xff" + b"a" * 16_000))
-        for _ in range(WINDOW_BYTES // 16_384 - 1):
-            peer.send(raw(0, 0, stream, b"a" * 16_384))
-            seen["attacks"] += 1
+        for kind, beginning in beginnings.items():
+            stream = peer.stream_id()
+            peer.send(peer.headers(stream) + raw(0, 0, stream, beginning + b"a" * 16_000))
+            for _ in range(WINDOW_BYTES // 16_384 - 1):
+                peer.send(raw(0, 0, stream, b"a" * 16_384))
+                seen["attacks"] += 1
+            peer.look(0.02)
+            seen[f"refused: {kind}"] += peer.reasons.get(stream) == "FACTORS_INVALID"
 
     _rounds(address, seconds, seen, act)
 
@@ -236,6 +240,9 @@ def half_open(address, seconds, seen):
         except OSError:
             seen["ended"] += 1
         stream.close()
+        if seen["still open"] >= 5:
+            # enough is known
+            break
 
 
 def client_hello():
