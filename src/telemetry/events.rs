@@ -276,8 +276,13 @@ pub fn shared_store_up(up: bool) {
 }
 
 /// The shared store is lost. Told once, until it is found.
-pub fn shared_store_lost(reason: &'static str) {
-    tracing::error!(reason, "the shared store is lost");
+pub fn shared_store_lost(reason: &'static str, key: &'static str) {
+    tracing::error!(reason, key, "the shared store is lost");
+}
+
+/// The shared store was looked for and is not there. Told once for each reason, until it is found.
+pub fn shared_store_missing(reason: &'static str, key: &'static str) {
+    tracing::warn!(reason, key, "the shared store is not there");
 }
 
 /// The shared store is there again, and whole.

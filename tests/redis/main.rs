@@ -11,6 +11,7 @@
     reason = "a test says what it expects, and how much it did"
 )]
 
+mod access;
 mod answers;
 mod calls;
 mod canary;

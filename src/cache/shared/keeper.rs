@@ -28,7 +28,7 @@ use super::{
     Local, Notice,
     backlog::Backlog,
     forms::Forms,
-    link::{Fault, Link},
+    link::{ADDRESS_KEY, Fault, Link},
     names::{bytes, text},
     scripts::{Arguments, as_text},
     store::token,
@@ -60,6 +60,8 @@ struct Known {
     /// The last notice that it has heard.
     heard: Option<i64>,
     policy: Option<String>,
+    /// Why it is not there, as it was told last.
+    reason: Option<&'static str>,
 }
 
 /// What the store says of itself.
@@ -111,7 +113,7 @@ impl Keeper {
         }
         if !self.link.is_up() {
             events::shared_store_up(false);
-            events::shared_store_lost("it cannot be reached");
+            events::shared_store_lost("it cannot be reached", ADDRESS_KEY);
         }
         outside.spawn(Self::watch(Arc::downgrade(self)));
     }
@@ -137,10 +139,18 @@ impl Keeper {
             self.rejoin(&mut known).await
         };
         match looked {
-            Ok(true) if !was_up => events::shared_store_found(),
+            Ok(true) if !was_up => {
+                known.reason = None;
+                events::shared_store_found();
+            }
             Ok(_) => {}
-            Err(fault) if was_up => self.link.trip(fault.reason()),
-            Err(fault) => tracing::debug!(reason = fault.reason(), "the shared store is not back"),
+            Err(fault) if was_up => self.link.trip(fault.reason(), fault.key()),
+            // told again when it is for another reason
+            Err(fault) if known.reason != Some(fault.reason()) => {
+                known.reason = Some(fault.reason());
+                events::shared_store_missing(fault.reason(), fault.key());
+            }
+            Err(_) => {}
         }
         self.link.is_up()
     }

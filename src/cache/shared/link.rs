@@ -4,6 +4,8 @@
 //! pays anything until the keeper has found the store back and trusts it.
 
 use std::{
+    error::Error,
+    io,
     pin::pin,
     sync::{
         Arc,
@@ -14,8 +16,8 @@ use std::{
 
 use arc_swap::ArcSwapOption;
 use redis::{
-    AsyncConnectionConfig, Client, Cmd, IntoConnectionInfo, RedisError, Script, TlsCertificates,
-    Value, aio::MultiplexedConnection,
+    AsyncConnectionConfig, Client, Cmd, ErrorKind, IntoConnectionInfo, RedisError, Script,
+    TlsCertificates, Value, aio::MultiplexedConnection,
 };
 use tokio::{
     sync::Notify,
@@ -35,6 +37,8 @@ const CONNECT_TIMEOUT: Duration = Duration::from_secs(1);
 const LATE: Duration = Duration::from_millis(5);
 /// How often a wait begins anew because this process stood still.
 const PATIENCE: usize = 5;
+/// Where the address stands in the configuration.
+pub(super) const ADDRESS_KEY: &str = "cache.redis.url";
 /// A store that is up says a script's word; one of another epoch says this.
 const OTHER_EPOCH: &str = "epoch";
 
@@ -72,7 +76,11 @@ impl Fault {
     pub(super) fn reason(&self) -> &'static str {
         match self {
             Self::Timeout => "no answer in time",
+            Self::Failed(error) if distrusts(error) => "its certificate is not to be trusted",
             Self::Failed(error) if error.is_io_error() => "the connection failed",
+            Self::Failed(error) if error.kind() == ErrorKind::AuthenticationFailed => {
+                "it does not accept the credentials"
+            }
             Self::Failed(error) => match error.code() {
                 Some("OOM") => "it is full",
                 Some("READONLY") => "it takes no writes",
@@ -87,6 +95,25 @@ impl Fault {
             Self::Down => "it is lost",
         }
     }
+
+    /// The setting that the operator should look at.
+    pub(super) fn key(&self) -> &'static str {
+        match self {
+            Self::Failed(error) if distrusts(error) => "cache.redis.ca_file",
+            _ => ADDRESS_KEY,
+        }
+    }
+}
+
+/// Whether the connection failed because the server's certificate is from nobody who is trusted, or
+/// for another name, or over.
+fn distrusts(error: &RedisError) -> bool {
+    // the cause stands in a box of the client's, and the cause of that in one of the system's
+    let cause = error.source();
+    let cause = cause.and_then(|it| it.downcast_ref::<Arc<dyn Error + Send + Sync>>());
+    let cause = cause.and_then(|it| it.downcast_ref::<io::Error>()?.get_ref());
+    let cause = cause.and_then(|it| it.downcast_ref::<rustls::Error>());
+    matches!(cause, Some(rustls::Error::InvalidCertificate(_)))
 }
 
 /// The connection, the breaker, the scripts.
@@ -142,7 +169,7 @@ impl Link {
     /// Goes to another address from the next connection on, which is made at once.
     pub(super) fn move_to(&self, address: &Address) -> Result<(), BadAddress> {
         self.client.store(Some(Arc::new(client(address)?)));
-        self.trip("it has another address");
+        self.trip("it has another address", ADDRESS_KEY);
         Ok(())
     }
 
@@ -158,12 +185,12 @@ impl Link {
     }
 
     /// Opens the breaker.
-    pub(super) fn trip(&self, reason: &'static str) {
+    pub(super) fn trip(&self, reason: &'static str, key: &'static str) {
         if self.up.swap(false, Ordering::AcqRel) {
             // what is still on its way is given up with the connection
             self.connection.store(None);
             events::shared_store_up(false);
-            events::shared_store_lost(reason);
+            events::shared_store_lost(reason, key);
             self.lost.notify_one();
         }
     }
@@ -259,7 +286,7 @@ impl Link {
     }
 
     fn give_up(&self, fault: &Fault) -> Lost {
-        self.trip(fault.reason());
+        self.trip(fault.reason(), fault.key());
         Lost
     }
 
