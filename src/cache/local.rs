@@ -29,6 +29,18 @@ pub struct Stored {
 }
 
 impl Stored {
+    /// The same with its ends moved by some milliseconds, for a clock that differs by as much.
+    #[must_use]
+    pub fn moved_by(&self, milliseconds: i64) -> Self {
+        let by = jiff::SignedDuration::from_millis(milliseconds);
+        let moved = |at: Timestamp| at.checked_add(by).unwrap_or(at);
+        Self {
+            fresh_until: moved(self.fresh_until),
+            stale_until: moved(self.stale_until),
+            ..self.clone()
+        }
+    }
+
     /// Whether it may be given out freely, to a caller that wants nothing older than `max_age`.
     #[must_use]
     pub fn is_fresh(&self, now: Timestamp, max_age: Option<Duration>) -> bool {

@@ -107,6 +107,9 @@ pub trait Shared: Send + Sync {
     /// Whether it is there and trusted. While it is not, every operation is [`Lost`] at once.
     fn is_up(&self) -> bool;
 
+    /// How far its clock is ahead of this process's, in milliseconds.
+    fn ahead_ms(&self) -> i64;
+
     /// Makes the memory of this process known, once, before anything else.
     fn attach(&self, local: std::sync::Weak<dyn Local>);
 

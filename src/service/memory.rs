@@ -76,6 +76,7 @@ impl Inner {
         let sharing = self.sharing.as_ref()?;
         let found = sharing.store.look(keys, tags).await.ok()?;
         let stored = found.as_deref().and_then(packed::read_stored);
+        let stored = stored.map(|stored| sharing.as_we_count_time(&stored));
         let conclusion = stored
             .as_ref()
             .and_then(|stored| Conclusion::of_store(stored, ask, self.clock.now()));
@@ -104,7 +105,7 @@ impl Inner {
             owner: token(),
         };
         let answer = Lasting {
-            value: packed::stored(stored),
+            value: packed::stored(&sharing.as_the_store_counts_time(stored)),
             lasts: age(self.clock.now(), stored.stale_until),
         };
         let landing = Landing {
@@ -170,6 +171,9 @@ impl Inner {
         if let Some(sharing) = &self.sharing
             && (ended.was_flown || !ids.is_empty())
         {
+            let told = kept
+                .as_deref()
+                .map(|kept| sharing.as_the_store_counts_time(kept));
             let is_ours = ended.outcome.as_ref().is_ok_and(|it| it.embedded);
             let tell = ended.was_flown && !is_ours;
             let landing = Landing {
@@ -177,10 +181,10 @@ impl Inner {
                 seat: seat_of(flight),
                 settle: ended.settle,
                 ending: tell
-                    .then(|| packed::ending(&ended.outcome, kept.as_deref(), flight.candidates()))
+                    .then(|| packed::ending(&ended.outcome, told.as_ref(), flight.candidates()))
                     .flatten(),
                 answer: kept.as_deref().filter(|_| tell).map(|kept| Lasting {
-                    value: packed::stored(kept),
+                    value: told.as_ref().map(packed::stored).unwrap_or_default(),
                     lasts: age(self.clock.now(), kept.stale_until),
                 }),
                 hold: ended

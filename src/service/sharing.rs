@@ -108,7 +108,7 @@ impl Sharing {
                     }));
                     return Seated::Ours;
                 }
-                Boarded::Answer(bytes) => match usable(&bytes, ask, now()) {
+                Boarded::Answer(bytes) => match self.usable(&bytes, ask, now()) {
                     Some(known) => return known,
                     // somebody else's answer will not do, so one is asked for
                     None => board.answers = false,
@@ -119,7 +119,7 @@ impl Sharing {
                 }
                 Boarded::Ended(bytes) => {
                     board.following = None;
-                    if let Some(known) = followed(&bytes, ask, flight) {
+                    if let Some(known) = self.followed(&bytes, ask, flight) {
                         return known;
                     }
                 }
@@ -139,6 +139,37 @@ impl Sharing {
                 }
             }
         }
+    }
+
+    /// A stored answer, if it will do for whoever asks.
+    fn usable(&self, bytes: &[u8], ask: &Ask, now: Timestamp) -> Option<Seated> {
+        let stored = self.as_we_count_time(&packed::read_stored(bytes)?);
+        let conclusion = super::Conclusion::of_store(&stored, ask, now)?;
+        Some(Seated::Known(Ok(Arc::new(conclusion)), Some(stored)))
+    }
+
+    /// The end of another replica's call, if it is one for whoever waits here.
+    fn followed(&self, bytes: &[u8], ask: &Ask, flight: &Flight) -> Option<Seated> {
+        let ending = packed::read_ending(bytes)?;
+        let fits = match &ending.outcome {
+            Ok(conclusion) => ask.caller.may_use(&conclusion.provider),
+            Err(denial) => {
+                let unknown = denial.reason_name() == Reason::OutcomeUnknown.as_str();
+                unknown || ending.covers(flight.candidates())
+            }
+        };
+        let stored = ending.stored.map(|stored| self.as_we_count_time(&stored));
+        fits.then_some(Seated::Known(ending.outcome, stored))
+    }
+
+    /// An answer with its ends as the store has them: clocks of replicas may differ by minutes.
+    pub fn as_the_store_counts_time(&self, stored: &Stored) -> Stored {
+        stored.moved_by(self.store.ahead_ms())
+    }
+
+    /// An answer from the store with its ends as this process has them.
+    pub fn as_we_count_time(&self, stored: &Stored) -> Stored {
+        stored.moved_by(self.store.ahead_ms().saturating_neg())
     }
 
     /// What becomes of a call without the store.
@@ -395,26 +426,6 @@ fn unknown(lane: &Lane) -> Denial {
     let mut refusal = Refusal::new(Reason::OutcomeUnknown);
     refusal.providers = vec![(lane.name().clone(), "OUTCOME_UNKNOWN")];
     Denial::Refused(Box::new(refusal))
-}
-
-/// A stored answer, if it will do for whoever asks.
-fn usable(bytes: &[u8], ask: &Ask, now: Timestamp) -> Option<Seated> {
-    let stored = packed::read_stored(bytes)?;
-    let conclusion = super::Conclusion::of_store(&stored, ask, now)?;
-    Some(Seated::Known(Ok(Arc::new(conclusion)), Some(stored)))
-}
-
-/// The end of another replica's call, if it is one for whoever waits here.
-fn followed(bytes: &[u8], ask: &Ask, flight: &Flight) -> Option<Seated> {
-    let ending = packed::read_ending(bytes)?;
-    let fits = match &ending.outcome {
-        Ok(conclusion) => ask.caller.may_use(&conclusion.provider),
-        Err(denial) => {
-            let unknown = denial.reason_name() == Reason::OutcomeUnknown.as_str();
-            unknown || ending.covers(flight.candidates())
-        }
-    };
-    fits.then_some(Seated::Known(ending.outcome, ending.stored))
 }
 
 /// The seat of a call. One that is made alone has a name that the store does not know.

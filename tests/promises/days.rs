@@ -7,6 +7,7 @@ use std::{
     time::Duration,
 };
 
+use cardproof::proto::bankcard::v1::Source;
 use cardproof_emulator::Script;
 use jiff::Timestamp;
 use tonic_types::StatusExt;
@@ -39,15 +40,23 @@ impl Clock {
 
 /// A program that goes by a clock.
 pub fn by_the_clock(plan: Plan, clock: &Clock) -> Plan {
+    let variables = variables_of(clock).into_iter();
+    variables.fold(plan, |plan, (name, value)| plan.with(name, value))
+}
+
+/// What makes a program go by a clock.
+fn variables_of(clock: &Clock) -> [(&'static str, String); 4] {
     let library = Command::new(tools::path("faketime"))
         .args(["-f", "+0", "printenv", "LD_PRELOAD"])
         .output()
         .unwrap();
     let library = String::from_utf8(library.stdout).unwrap();
-    plan.with("LD_PRELOAD", library.trim())
-        .with("FAKETIME_TIMESTAMP_FILE", clock.0.display())
-        .with("FAKETIME_NO_CACHE", 1)
-        .with("FAKETIME_DONT_FAKE_MONOTONIC", 1)
+    [
+        ("LD_PRELOAD", library.trim().to_owned()),
+        ("FAKETIME_TIMESTAMP_FILE", clock.0.display().to_string()),
+        ("FAKETIME_NO_CACHE", "1".to_owned()),
+        ("FAKETIME_DONT_FAKE_MONOTONIC", "1".to_owned()),
+    ]
 }
 
 /// A program in a zone, and its clock; three calls and two mismatches for a card, seven in all.
@@ -222,4 +231,53 @@ async fn a_clock_that_jumps_gives_nothing_away() {
     clock.set("2030-01-01T16:00:00Z");
     assert_eq!(word(&try_out(&house, CALLS, 3).await), "CARD_EXPIRED");
     assert_eq!(house.emulator.summary().received, 8);
+}
+
+/// Two replicas that share a Redis; the clock of the second one is wrong.
+async fn apart(by: jiff::SignedDuration) -> (House, Clock, tempfile::TempDir) {
+    let folder = tempfile::tempdir().unwrap();
+    let wrong = (Timestamp::now() + by).to_string();
+    let clock = Clock::in_folder(folder.path(), &wrong);
+    let plan = replicas(2).redis().with("GUARD__MAX_CALLS", 3);
+    let mut house = plan.with("CACHE__REDIS__TIMEOUT_MS", 1000).open().await;
+    let variables = variables_of(&clock);
+    let variables: Vec<_> = variables
+        .iter()
+        .map(|(name, value)| (*name, value.as_str()))
+        .collect();
+    house.replicas[1].begin_anew(&variables).await;
+    house.until_redis_is(true).await;
+    (house, clock, folder)
+}
+
+/// An answer about an expired card is kept for ten minutes; the clocks differ by more, either way.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn replicas_whose_clocks_differ_pay_once_and_count_together() {
+    for minutes in [-25, 25] {
+        let by = jiff::SignedDuration::from_mins(minutes);
+        let (house, clock, _folder) = apart(by).await;
+        house.emulator.script(Script::new(VENDOR).code("-12"));
+        for (first, second, person) in [(0, 1, 1), (1, 0, 2)] {
+            let asked = asking(&card(CALLS), &name(person));
+            let told = ask(&house.client(first), asked.clone()).await.unwrap();
+            assert_eq!(told.source(), Source::Provider, "{minutes} {first}");
+            let told = ask(&house.client(second), asked.clone()).await.unwrap();
+            assert_eq!(told.source(), Source::SharedCache, "{minutes} {second}");
+            assert_eq!(house.calls(&asked).len(), 1, "{minutes}");
+        }
+        // what is counted is counted by the clock of the store, whatever becomes of this one
+        let third = ask(&house.client(1), asking(&card(CALLS), &name(3))).await;
+        assert_eq!(word(&third), "CARD_EXPIRED", "{minutes}");
+        for to in [
+            "2030-05-31T15:59:30Z",
+            "2030-05-31T16:00:30Z",
+            "2024-01-01T00:00:00Z",
+        ] {
+            clock.set(to);
+            for replica in 0..2 {
+                let told = ask(&house.client(replica), asking(&card(CALLS), &name(4))).await;
+                assert_eq!(word(&told), "CARD_ATTEMPTS_EXCEEDED", "{to} at {replica}");
+            }
+        }
+    }
 }

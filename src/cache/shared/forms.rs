@@ -1,6 +1,12 @@
 //! What the scripts are told: names, sealed values, arguments.
 
-use std::{sync::Arc, time::Duration};
+use std::{
+    sync::{
+        Arc,
+        atomic::{AtomicI64, Ordering},
+    },
+    time::Duration,
+};
 
 use jiff::Timestamp;
 use serde_json::{Value as Json, json};
@@ -32,11 +38,33 @@ pub type Offset = Arc<dyn Fn() -> i64 + Send + Sync>;
 pub(super) struct Forms {
     pub(super) names: Names,
     offset_ms: Offset,
+    /// How far the store's clock is ahead of the service's.
+    ahead_ms: Arc<AtomicI64>,
 }
 
 impl Forms {
     pub(super) fn new(names: Names, offset_ms: Offset) -> Self {
-        Self { names, offset_ms }
+        Self {
+            names,
+            offset_ms,
+            ahead_ms: Arc::default(),
+        }
+    }
+
+    /// Learns the time of the store, in milliseconds since 1970.
+    pub(super) fn learn_time(&self, store_ms: i64) {
+        let ahead = store_ms.saturating_sub(self.service_ms());
+        self.ahead_ms.store(ahead, Ordering::Relaxed);
+    }
+
+    /// How far the store's clock is ahead of the service's, in milliseconds.
+    pub(super) fn ahead_ms(&self) -> i64 {
+        self.ahead_ms.load(Ordering::Relaxed)
+    }
+
+    fn service_ms(&self) -> i64 {
+        let host = Timestamp::now().as_millisecond();
+        host.saturating_add((self.offset_ms)())
     }
 
     pub(super) fn flights(&self, question: &Tags<QuestionTag>) -> Json {
@@ -97,10 +125,11 @@ impl Forms {
         (u64::from_be_bytes(*until) > self.now_ms()).then(|| value.to_vec())
     }
 
-    /// The time that the ends of sealed values go by.
-    pub(super) fn now_ms(&self) -> u64 {
-        let host = Timestamp::now().as_millisecond();
-        u64::try_from(host.saturating_add((self.offset_ms)())).unwrap_or_default()
+    /// The time that the ends of sealed values go by: the store's, as far as it is known, so that
+    /// replicas with wrong clocks agree.
+    fn now_ms(&self) -> u64 {
+        let now = self.service_ms().saturating_add(self.ahead_ms());
+        u64::try_from(now).unwrap_or_default()
     }
 
     pub(super) fn price(&self, price: &Price) -> Json {

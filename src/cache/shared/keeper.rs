@@ -39,6 +39,8 @@ use crate::{cache::key::CardTag, telemetry::events};
 const BEAT: Duration = Duration::from_millis(250);
 /// How long an epoch settles after the store was emptied.
 const SETTLING: Duration = Duration::from_secs(2);
+/// Where the store's times begin, in milliseconds since 1970; see `scripts/prelude.lua`.
+const YEAR_2020_MS: i64 = 1_577_836_800_000;
 /// The policy under which a full store refuses instead of forgetting.
 const KEEPS_EVERYTHING: &str = "noeviction";
 
@@ -240,7 +242,9 @@ impl Keeper {
                 words: said.list()?.into_iter().filter_map(as_text).collect(),
             })
         };
-        read().ok_or(Fault::Nonsense)
+        let pulse = read().ok_or(Fault::Nonsense)?;
+        self.forms.learn_time(pulse.now + YEAR_2020_MS);
+        Ok(pulse)
     }
 
     async fn heed(&self, known: &mut Known, pulse: &Pulse) {

@@ -125,6 +125,10 @@ impl Shared for RedisStore {
         self.link.is_up()
     }
 
+    fn ahead_ms(&self) -> i64 {
+        self.forms.ahead_ms()
+    }
+
     fn attach(&self, local: Weak<dyn Local>) {
         self.keeper.attach(local);
     }

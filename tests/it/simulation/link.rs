@@ -363,6 +363,10 @@ impl Shared for Link {
         self.up.load(Ordering::SeqCst)
     }
 
+    fn ahead_ms(&self) -> i64 {
+        0
+    }
+
     fn attach(&self, local: Weak<dyn Local>) {
         let _ = self.local.set(local);
     }
