@@ -1,14 +1,18 @@
 //! What must hold after every schedule, whatever happened in it. Everything is judged from the
 //! vendors' ledger, from what callers were told, and from what the schedule did.
 
-use std::{collections::BTreeSet, fmt::Write as _, time::Duration};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    fmt::Write as _,
+    time::Duration,
+};
 
 use cardproof::domain::{AttemptOutcome, ResultCode, Source};
 use tokio::time::Instant;
 
 use super::{
     card::day,
-    schedule::{Asked, Ran, Told},
+    schedule::{Asked, CALLER_BUDGET, Ran, Told, VENDOR_BUDGET, caller_of},
     world::{Call, Did},
 };
 
@@ -36,6 +40,7 @@ pub fn judge(ran: &Ran) -> Vec<String> {
     let mut wrong = Vec::new();
     paid_once(ran, &mut wrong);
     no_card_over_its_guard(ran, &mut wrong);
+    no_budget_overspent(ran, &mut wrong);
     everybody_told_the_truth(ran, &mut wrong);
     nothing_lost(ran, &mut wrong);
     wrong
@@ -168,18 +173,29 @@ fn no_card_over_its_guard(ran: &Ran, wrong: &mut Vec<String>) {
                     "{all} calls for a card, at most {max_calls}: {call:?}"
                 ));
             }
-            let streak = streak(before, call) + 1;
-            if streak > max_mismatches {
+            let in_a_row = streak(before, call, |_| true) + 1;
+            if in_a_row > max_mismatches {
                 wrong.push(format!(
-                    "{streak} mismatches in a row or under way, at most {max_mismatches}: {call:?}"
+                    "{in_a_row} mismatches in a row or under way, at most {max_mismatches}: {call:?}"
                 ));
+            }
+            // §3.4 "of which one caller may use at most its share"
+            if ran.limits.shares {
+                let own = |it: &Call| caller_of(&it.name) == caller_of(&call.name);
+                let counted = |it: &&&Call| same_day(it) && counted(it) && own(it);
+                let calls = before.iter().filter(counted).count() + 1;
+                let in_a_row = streak(before, call, own) + 1;
+                let (most_calls, most_mismatches) = ran.bounds_of_caller(call.at);
+                if calls > most_calls || in_a_row > most_mismatches {
+                    wrong.push(format!("more than one caller's share: {call:?}"));
+                }
             }
         }
     }
 }
 
 /// Mismatches since the last match that was known, with everything under way or never known.
-fn streak(before: &[&Call], call: &Call) -> usize {
+fn streak(before: &[&Call], call: &Call, whose: impl Fn(&Call) -> bool) -> usize {
     let known = |it: &&Call| it.seen.is_some_and(|seen| seen <= call.at);
     let last_match = before
         .iter()
@@ -189,7 +205,7 @@ fn streak(before: &[&Call], call: &Call) -> usize {
     let lasting = Duration::from_secs(12 * 3600);
     before
         .iter()
-        .filter(|it| it.ran() && call.at.duration_since(it.at) < lasting)
+        .filter(|it| it.ran() && whose(it) && call.at.duration_since(it.at) < lasting)
         .filter(|it| match (known(it), it.did) {
             (false, _) => true,
             (true, Did::RanInVain) => true,
@@ -206,6 +222,31 @@ fn streak(before: &[&Call], call: &Call) -> usize {
             last_match.is_none_or(|matched| ended > matched)
         })
         .count()
+}
+
+/// What a day costs, by the vendors' ledger: of each vendor, and of each caller.
+fn no_budget_overspent(ran: &Ran, wrong: &mut Vec<String>) {
+    if !ran.limits.budgets {
+        return;
+    }
+    let mut spent: BTreeMap<(i64, String), usize> = BTreeMap::new();
+    for call in ran.calls.iter().filter(|call| call.is_charged()) {
+        let today = day(call.clock.as_millisecond());
+        let purses = [
+            (format!("vendor {}", call.vendor), VENDOR_BUDGET),
+            (format!("caller {}", caller_of(&call.name)), CALLER_BUDGET),
+        ];
+        for (purse, limit) in purses {
+            let most = ran.bound(usize::try_from(limit).unwrap(), 0, call.at);
+            let spent = spent.entry((today, purse.clone())).or_default();
+            *spent += 1;
+            if *spent > most {
+                wrong.push(format!(
+                    "{purse} has spent {spent}, at most {most}: {call:?}"
+                ));
+            }
+        }
+    }
 }
 
 /// Promises 2, 3 and 6 as callers see them, and that nobody is told what no vendor said.
@@ -260,6 +301,8 @@ fn everybody_told_the_truth(ran: &Ran, wrong: &mut Vec<String>) {
             }
             Told::Denial(reason) if ALLOWED.contains(reason) => {}
             Told::Denial("SHARED_STATE_UNAVAILABLE") if ran.refuses => {}
+            Told::Denial("CALLER_BUDGET_SPENT" | "PROVIDER_BUDGET_SPENT") if ran.limits.budgets => {
+            }
             Told::Denial(_) => wrong.push(format!("an error that nobody expects: {ask:?}")),
         }
         let patience = ask.deadline + Duration::from_secs(1);

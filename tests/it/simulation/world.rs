@@ -53,6 +53,17 @@ impl Call {
     }
 }
 
+impl Call {
+    /// Whether it may stand on the vendor's bill; a call of unknown outcome counts as if it did.
+    pub fn is_charged(&self) -> bool {
+        match self.did {
+            Did::Throttled => false,
+            Did::RanInVain => true,
+            Did::Answered(result) => charge(result) != Charge::NotCharged,
+        }
+    }
+}
+
 /// All calls, in the order in which they came.
 #[derive(Default)]
 pub struct Ledger(pub Mutex<Vec<Call>>);
@@ -158,22 +169,22 @@ impl Vendor {
 }
 
 /// What a vendor charges for, as the public table of results has it.
-fn answer(result: ResultCode, at: Timestamp) -> Answer {
-    let free = matches!(
-        result,
+fn charge(result: ResultCode) -> Charge {
+    match result {
         ResultCode::NameInvalid
-            | ResultCode::ServiceBusy
-            | ResultCode::AttemptsExceeded
-            | ResultCode::BankRefused
-            | ResultCode::CardUnsupported
-    );
+        | ResultCode::ServiceBusy
+        | ResultCode::AttemptsExceeded
+        | ResultCode::BankRefused
+        | ResultCode::CardUnsupported => Charge::NotCharged,
+        ResultCode::UnknownProviderCode => Charge::Unknown,
+        _ => Charge::Charged,
+    }
+}
+
+fn answer(result: ResultCode, at: Timestamp) -> Answer {
     Answer {
         finding: Finding::verified(result),
-        charge: match result {
-            ResultCode::UnknownProviderCode => Charge::Unknown,
-            _ if free => Charge::NotCharged,
-            _ => Charge::Charged,
-        },
+        charge: charge(result),
         provider_code: VendorToken::trusted("0"),
         provider_message: ProviderMessage::None,
         provider_request_id: VendorToken::trusted("id-1"),
