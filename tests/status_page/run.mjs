@@ -1,16 +1,17 @@
 // A running service with failing vendors, and headless Chromium looking at its status page.
 //
-//   node --experimental-websocket run.mjs CARDPROOF EMULATOR CHROMIUM [PICTURES]
+//   node --experimental-websocket run.mjs CARDPROOF EMULATOR CHROMIUM REDIS [PICTURES]
 //
 // PICTURES is a folder that gets what was seen; without it nothing is kept.
 
 import { spawn, spawnSync } from "node:child_process";
 import { copyFileSync, mkdtempSync, rmSync, writeFileSync } from "node:fs";
+import { createServer } from "node:net";
 import { tmpdir } from "node:os";
 import { dirname, join } from "node:path";
 import { fileURLToPath } from "node:url";
 
-const [cardproof, emulator, chromium, pictures] = process.argv.slice(2);
+const [cardproof, emulator, chromium, redis, pictures] = process.argv.slice(2);
 const folder = mkdtempSync(join(tmpdir(), "status-page-"));
 const running = [];
 const tidy = () => {
@@ -38,6 +39,13 @@ const secret = (name, text) => {
   writeFileSync(path, text, { mode: 0o600 });
   return `{ file = ${JSON.stringify(path)} }`;
 };
+const free = await new Promise((found) => {
+  const probe = createServer().listen(0, "127.0.0.1", () => {
+    const { port } = probe.address();
+    probe.close(() => found(port));
+  });
+});
+await started(redis, ["--bind", "127.0.0.1", "--port", String(free), "--save", "", "--requirepass", "of-a-test"], /Ready to accept connections/);
 const price = (name) => `[providers.${name}.price]\ncurrency = "CNY"\ntwo = 0.2\nthree = 0.35\nfour = 0.5\n`;
 const config = join(folder, "cardproof.toml");
 const settings = `mode = "development"
@@ -49,6 +57,11 @@ verify_two = ["ace", "tencent"]
 verify_three = ["alibaba", "tencent"]
 verify_four = ["tencent"]
 card_info = ["bin"]
+[cache]
+key = ${secret("cache", "ab".repeat(32))}
+[cache.redis]
+url = ${secret("redis", `redis://:of-a-test@127.0.0.1:${free}/0`)}
+timeout_ms = 1000
 [breaker]
 min_calls = 5
 open_s = 600
@@ -117,12 +130,16 @@ while ((await status()).last_reload?.outcome !== "refused") {
   if (Date.now() - begun > 20_000) throw new Error("the new file is not looked at");
   await new Promise((later) => setTimeout(later, 100));
 }
+while ((await status()).redis?.up !== true) {
+  if (Date.now() - begun > 40_000) throw new Error("Redis is not up");
+  await new Promise((later) => setTimeout(later, 100));
+}
 
 const seen = await status();
 const refused = Object.values(seen.guard.refusals).reduce((sum, count) => sum + count, 0);
 if (refused === 0) throw new Error("the guard refused nothing");
 const text = JSON.stringify(seen) + await (await fetch(`http://${admin}/`)).text();
-for (const personal of [...Object.values(person), "622848", "李一", vendors, "emulator", folder]) {
+for (const personal of [...Object.values(person), "622848", "李一", vendors, "emulator", folder, "of-a-test"]) {
   if (text.includes(personal)) throw new Error(`the status shows ${personal}`);
 }
 const look = spawnSync(process.execPath, [
@@ -136,7 +153,7 @@ const look = spawnSync(process.execPath, [
       "serving", "Needs attention", "ace keeps failing and is left alone: verify two",
       "alibaba does not accept our credentials or settings", "failing",
       "misconfigured, passed over for", "outcome unknown", "the configuration on the disk cannot be used",
-      "surprise: ", "spent", "of 18 CNY", "verify four", "tencent",
+      "surprise: ", "spent", "of 18 CNY", "verify four", "tencent", "shared by all replicas",
     ].join("|"),
   },
 });

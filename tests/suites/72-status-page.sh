@@ -3,6 +3,7 @@
 # (tests/status_page/).
 set -euo pipefail
 chromium="$(scripts/tool chromium)"
+redis="$(scripts/tool redis-server)"
 target="${CARGO_TARGET_DIR:-target}"
 binary="${CARDPROOF_BIN:-$target/release/cardproof}"
 if [[ ! -x "$binary" ]]; then
@@ -10,4 +11,4 @@ if [[ ! -x "$binary" ]]; then
 fi
 cargo build --locked --quiet --package cardproof-emulator
 exec node --experimental-websocket --no-warnings tests/status_page/run.mjs \
-    "$binary" "$target/debug/cardproof-emulator" "$chromium" "$@"
+    "$binary" "$target/debug/cardproof-emulator" "$chromium" "$redis" "$@"

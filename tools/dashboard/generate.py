@@ -100,7 +100,7 @@ ROWS = [
     ]),
     ("Vendors", [
         panel("timeseries", "Calls to vendors", "By what came of them. Below ANSWERED stands what brought no answer.", "ops",
-              [("sum by (provider, outcome) (rate(cardproof_provider_calls_total{$S}[$R]))", "{{provider}} {{outcome}}")], stacked=True),
+              [("sum by (provider, outcome) (rate(cardproof_provider_calls_total{$S}[$R])) > 0", "{{provider}} {{outcome}}")], stacked=True),
         panel("timeseries", "Latency of vendors, p95", "From the first try to connect to the end of the reply.", "s",
               [("histogram_quantile(0.95, sum by (le, provider) (rate(http_client_request_duration_seconds_bucket{$S}[$R])))", "{{provider}}")]),
         panel("timeseries", "Replies of vendors by HTTP status", "none: no usable reply came.", "ops",

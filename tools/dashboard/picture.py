@@ -254,6 +254,9 @@ def traffic(live, until):
         live.unscript()
         for script in scripts:
             live.script(**script)
+    live.redis.stop()
+    time.sleep(0.03 * whole)
+    live.redis.start()
     for card in ("6222020000000088888", "6222020000000099999"):
         for name in ("王五", "赵六", "孙七", "周八", "吴九"):
             live.ask(card, person={"name": name})
