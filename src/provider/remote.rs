@@ -181,7 +181,7 @@ impl Remote {
     {
         let span = Span::grpc_client(method.trim_start_matches('/'), &self.host, self.port);
         let mut request = timed(message, timeout);
-        if let Some(context) = span.context() {
+        if let Some(context) = span.handed_on() {
             hand_on(&context, request.metadata_mut());
         }
         let (client, gate) = self.client();

@@ -6,11 +6,12 @@
 
 mod delivery;
 mod settings;
+mod transport;
 
 use std::{
     sync::{
         Arc, OnceLock,
-        atomic::{AtomicU64, AtomicUsize, Ordering},
+        atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering},
     },
     thread,
     time::Duration,
@@ -20,7 +21,7 @@ use opentelemetry::{
     InstrumentationScope, KeyValue,
     trace::{SpanId, TraceId},
 };
-use opentelemetry_otlp::{MetricExporter, SpanExporter};
+use opentelemetry_otlp::MetricExporter;
 use opentelemetry_sdk::{
     Resource,
     metrics::{PeriodicReader, SdkMeterProvider},
@@ -28,7 +29,11 @@ use opentelemetry_sdk::{
 };
 use tokio::runtime::Handle;
 
-use self::{delivery::Delivery, settings::Settings};
+use self::{
+    delivery::Delivery,
+    settings::Settings,
+    transport::{Obstacle, Way},
+};
 use super::trace::{Context, sampler::Sampler};
 use crate::domain::reason::vocabulary;
 
@@ -49,6 +54,8 @@ vocabulary! {
 }
 
 static TRACER: OnceLock<Tracer> = OnceLock::new();
+/// Whether callers' trace context is passed over: `OTEL_PROPAGATORS` without it.
+static SILENT: AtomicBool = AtomicBool::new(false);
 static DROPPED: [AtomicU64; Signal::ALL.len()] = [const { AtomicU64::new(0) }; Signal::ALL.len()];
 
 struct Tracer {
@@ -90,33 +97,30 @@ pub fn start(env: Env<'_>, runtime: &Handle) -> Otlp {
         tracing::warn!("{complaint}");
     }
     let resource = resource(env);
+    SILENT.store(!settings.propagates, Ordering::Relaxed);
     // the exporters ask for a runtime while they are built
     let _entered = runtime.enter();
-    if settings.traces {
-        start_traces(&settings, &resource, runtime);
+    if let Some(way) = &settings.traces {
+        start_traces(&settings, way, &resource, runtime);
     }
-    let metrics = settings.metrics.then(|| {
-        let exporter = MetricExporter::builder().build();
-        let exporter = exporter
-            .map_err(|_| cannot_be_set_up(Signal::Metrics))
-            .ok()?;
-        let delivery = Delivery::new(exporter, Signal::Metrics, runtime.clone());
+    let metrics = settings.metrics.as_ref().and_then(|way| {
+        let exporter = transport::metrics(way);
+        let exporter = exporter.map_err(|obstacle| cannot_be_set_up(Signal::Metrics, &obstacle));
+        let delivery = Delivery::new(exporter.ok()?, Signal::Metrics, runtime.clone());
         Some(PeriodicReader::builder(delivery).build())
     });
     tracing::debug!(
         traces = TRACER.get().is_some(),
-        metrics = settings.metrics,
+        metrics = metrics.is_some(),
         "what is sent over OTLP"
     );
-    Otlp {
-        resource,
-        metrics: metrics.flatten(),
-    }
+    Otlp { resource, metrics }
 }
 
-fn start_traces(settings: &Settings, resource: &Resource, runtime: &Handle) {
-    let Ok(mut exporter) = SpanExporter::builder().build() else {
-        return cannot_be_set_up(Signal::Traces);
+fn start_traces(settings: &Settings, way: &Way, resource: &Resource, runtime: &Handle) {
+    let mut exporter = match transport::spans(way) {
+        Ok(exporter) => exporter,
+        Err(obstacle) => return cannot_be_set_up(Signal::Traces, &obstacle),
     };
     opentelemetry_sdk::trace::SpanExporter::set_resource(&mut exporter, resource);
     let waiting = Arc::new(AtomicUsize::new(0));
@@ -137,12 +141,16 @@ fn start_traces(settings: &Settings, resource: &Resource, runtime: &Handle) {
     });
 }
 
-/// The reason may hold an address with a password in it, so it is not told.
-fn cannot_be_set_up(signal: Signal) {
+fn cannot_be_set_up(signal: Signal, obstacle: &Obstacle) {
     tracing::error!(
         signal = signal.as_str(),
-        "OTLP cannot be set up: an OTEL_EXPORTER_OTLP_… variable cannot be used, or there are no certificate authorities"
+        "OTLP cannot be set up: {obstacle}"
     );
+}
+
+/// Whether the trace context of callers is taken up and handed on.
+pub(super) fn propagates() -> bool {
+    !SILENT.load(Ordering::Relaxed)
 }
 
 /// Who sends: what the variables say over what this program knows of itself.

@@ -100,7 +100,14 @@ const CRATES: &[(&str, &[&str])] = &[
     ("tonic_health", &["grpc/"]),
     ("tonic_reflection", &["grpc/"]),
     ("crate::proto", &["grpc/", "provider/remote"]),
-    ("reqwest", &["provider/http", "cli/admin_client"]),
+    (
+        "reqwest",
+        &[
+            "provider/http",
+            "cli/admin_client",
+            "telemetry/otlp/transport",
+        ],
+    ),
     ("moka", &["cache/local"]),
     ("redis", &["cache/shared"]),
     ("opentelemetry", &["telemetry/"]),

@@ -26,6 +26,18 @@ class Received:
         self.headers = []
         self.released = threading.Event()
         self.released.set()
+        self.refusals = 0
+
+    def refuse(self, times):
+        """The next so many find no room, and may come again."""
+        with self.changed:
+            self.refusals = times
+
+    def refuses(self):
+        with self.changed:
+            refused = self.refusals > 0
+            self.refusals -= refused
+            return refused
 
     def hang(self):
         """From now on nobody gets an answer."""
@@ -66,6 +78,8 @@ class _Traces(traces_grpc.TraceServiceServicer):
         self.received = received
 
     def Export(self, request, context):
+        if self.received.refuses():
+            context.abort(grpc.StatusCode.UNAVAILABLE, "no room")
         self.received.take(request, dict(context.invocation_metadata()))
         return traces.ExportTraceServiceResponse()
 
@@ -80,14 +94,20 @@ class _Metrics(metrics_grpc.MetricsServiceServicer):
 
 
 class GrpcReceiver:
-    protocol = "grpc"
+    protocol, scheme = "grpc", "http"
 
-    def __init__(self):
+    def __init__(self, certificates=None):
         self.received = Received()
         self.server = grpc.server(futures.ThreadPoolExecutor(max_workers=4))
         traces_grpc.add_TraceServiceServicer_to_server(_Traces(self.received), self.server)
         metrics_grpc.add_MetricsServiceServicer_to_server(_Metrics(self.received), self.server)
-        self.port = self.server.add_insecure_port(f"{HOST}:0")
+        if certificates is None:
+            self.port = self.server.add_insecure_port(f"{HOST}:0")
+        else:
+            self.scheme = "https"
+            own = [(certificates.read("server.key"), certificates.read("server.crt"))]
+            self.port = self.server.add_secure_port(f"{HOST}:0", grpc.ssl_server_credentials(
+                own, root_certificates=certificates.read("ca.crt"), require_client_auth=True))
         self.server.start()
 
     def close(self):
@@ -96,9 +116,9 @@ class GrpcReceiver:
 
 
 class HttpReceiver:
-    protocol = "http/protobuf"
+    protocol, scheme = "http/protobuf", "http"
 
-    def __init__(self):
+    def __init__(self, certificates=None):
         self.received = received = Received()
 
         class Handler(BaseHTTPRequestHandler):
@@ -110,6 +130,9 @@ class HttpReceiver:
                 body = self.rfile.read(int(self.headers["content-length"]))
                 if self.path not in kinds or self.headers["content-type"] != "application/x-protobuf":
                     self.send_error(404)
+                    return
+                if self.path == "/v1/traces" and received.refuses():
+                    self.send_error(503)
                     return
                 asked, answered = kinds[self.path]
                 received.take(asked.FromString(body), {name.lower(): value for name, value in self.headers.items()})
@@ -130,6 +153,9 @@ class HttpReceiver:
         self.server = ThreadingHTTPServer((HOST, 0), Handler)
         self.server.daemon_threads = True
         self.port = self.server.server_address[1]
+        if certificates is not None:
+            self.scheme = "https"
+            self.server.socket = certificates.context().wrap_socket(self.server.socket, server_side=True, do_handshake_on_connect=False)
         threading.Thread(target=self.server.serve_forever, daemon=True).start()
 
     def close(self):

@@ -11,6 +11,7 @@ from concurrent import futures
 import grpc
 
 import scene
+from certificates import Certificates
 from receiver import GrpcReceiver, HttpReceiver
 from render import attributes, render
 from scene import CARD, SANDBOX_CARD, SANDBOX_SLOW, BusyVendor, Emulator, Service, question, two_vendors
@@ -32,7 +33,7 @@ HASTY = {"OTEL_BSP_SCHEDULE_DELAY": "100", "OTEL_METRIC_EXPORT_INTERVAL": "300"}
 def to(receiver, **others):
     return HASTY | {
         "OTEL_EXPORTER_OTLP_PROTOCOL": receiver.protocol,
-        "OTEL_EXPORTER_OTLP_ENDPOINT": f"http://127.0.0.1:{receiver.port}",
+        "OTEL_EXPORTER_OTLP_ENDPOINT": f"{receiver.scheme}://127.0.0.1:{receiver.port}",
     } | others
 
 
@@ -237,6 +238,19 @@ class Shared(Case):
         told.clear()
         service.verify(question("6222020000000000018"), NOT_SAMPLED)
         self.assertEqual(told[0]["traceparent"], NOT_SAMPLED)
+        # where trace context is left out, a trace of its own begins here and ends here
+        told.clear()
+        receiver.received.traces.clear()
+        alone = self.open(Service(settings, to(receiver, OTEL_PROPAGATORS="none")))
+        alone.verify(question(), SAMPLED, [("tracestate", "vendor=abc")])
+        receiver.received.wait_until(lambda: scene.METHOD in by_name(receiver.received.spans()))
+        call = by_name(receiver.received.spans())[scene.METHOD][0]
+        self.assertNotEqual(call.trace_id.hex(), TRACE)
+        self.assertEqual(call.parent_span_id, b"")
+        self.assertGreater(len(told), 0)
+        for metadata in told:
+            self.assertEqual({"traceparent", "tracestate"} & set(metadata), set())
+        self.assertNotIn(TRACE, alone.log_text())
 
 
 class Chosen(Case):
@@ -292,6 +306,68 @@ class Chosen(Case):
         self.assertEqual(service.close()[0], 0)
         self.assertEqual(receiver.received.traces, [])
         self.assertTrue(receiver.received.metrics)
+
+
+class Guarded(Case):
+    """A collector with a certificate of its own, which asks for one."""
+
+    def setUp(self):
+        self.certificates = self.open(Certificates())
+        self.trusted = {"OTEL_EXPORTER_OTLP_CERTIFICATE": self.certificates.file("ca.crt")}
+        self.shown = {"OTEL_EXPORTER_OTLP_CLIENT_CERTIFICATE": self.certificates.file("client.crt"),
+                      "OTEL_EXPORTER_OTLP_CLIENT_KEY": self.certificates.file("client.key")}
+
+    def receivers(self):
+        for receiver in (self.open(GrpcReceiver(self.certificates)), self.open(HttpReceiver(self.certificates))):
+            with self.subTest(protocol=receiver.protocol):
+                yield receiver
+
+    def serve(self, variables):
+        service = self.open(Service(variables=variables))
+        self.assertEqual(service.verify({"bankCard": SANDBOX_CARD, "name": scene.NAME}, SAMPLED)["verdict"], "VERDICT_MATCH")
+        return service
+
+    def test_both_sides_show_who_they_are(self):
+        for receiver in self.receivers():
+            service = self.serve(to(receiver, **self.trusted, **self.shown))
+            self.wait_for_spans(receiver, 1)
+            receiver.received.wait_until(lambda one=receiver: one.received.metrics)
+            self.assertEqual(service.close()[0], 0)
+
+    def test_a_collector_that_is_not_trusted_is_told_nothing(self):
+        """Nor is one that does not know this program."""
+        for receiver in self.receivers():
+            for known in (self.shown, self.trusted):
+                service = self.serve(to(receiver, **known))
+                # all tries of an export take well under a second
+                for _ in range(300):
+                    if service.metric('cardproof_otel_dropped_total{signal="traces"}') >= 1:
+                        break
+                    threading.Event().wait(0.1)
+                else:
+                    self.fail("nothing was dropped")
+                self.assertEqual((receiver.received.traces, receiver.received.metrics), ([], []))
+                self.assertEqual(service.close()[0], 0)
+
+    def test_files_of_no_use_are_told_by_the_name_of_their_variable(self):
+        key, chain = self.certificates.file("client.key"), self.certificates.file("client.crt")
+        for receiver in self.receivers():
+            for name, path in (("CERTIFICATE", "/nowhere.pem"), ("CERTIFICATE", key), ("CLIENT_KEY", chain), ("CLIENT_CERTIFICATE", key)):
+                wrong = {f"OTEL_EXPORTER_OTLP_{name}": path}
+                service = self.serve(to(receiver) | self.trusted | self.shown | wrong)
+                told = [line["message"] for line in service.log() if f"OTEL_EXPORTER_OTLP_{name} " in line.get("message", "")]
+                self.assertEqual(len(told), 2, "once for each signal")
+                self.assertNotIn(path, service.log_text())
+                self.assertEqual(service.close()[0], 0)
+                self.assertEqual((receiver.received.traces, receiver.received.metrics), ([], []))
+
+    def test_a_protocol_that_there_is_not(self):
+        receiver = self.open(HttpReceiver())
+        service = self.serve(to(receiver, OTEL_EXPORTER_OTLP_PROTOCOL="http/json"))
+        told = [line["message"] for line in service.log() if "OTEL_EXPORTER_OTLP_PROTOCOL" in line.get("message", "")]
+        self.assertEqual(told, ["OTEL_EXPORTER_OTLP_PROTOCOL cannot be used: it takes grpc or http/protobuf; what it is for is not sent"])
+        self.assertEqual(service.close()[0], 0)
+        self.assertEqual((receiver.received.traces, receiver.received.metrics), ([], []))
 
 
 class Metrics(Case):
@@ -358,6 +434,17 @@ class NobodyListens(Case):
                 code, seconds = service.close()
                 self.assertEqual(code, 0)
                 self.assertLess(seconds, 15)
+
+    def test_one_that_has_no_room_is_asked_again(self):
+        for receiver in (self.open(GrpcReceiver()), self.open(HttpReceiver())):
+            with self.subTest(protocol=receiver.protocol):
+                receiver.received.refuse(3)
+                service = self.open(Service(variables=to(receiver)))
+                service.verify({"bankCard": SANDBOX_CARD, "name": scene.NAME}, SAMPLED)
+                self.assertGreaterEqual(len(self.wait_for_spans(receiver, 1)), 1)
+                self.assertEqual(receiver.received.refusals, 0)
+                self.assertEqual(service.metric('cardproof_otel_dropped_total{signal="traces"}'), 0)
+                self.assertEqual(service.close()[0], 0)
 
     def test_one_that_never_answers(self):
         for receiver in (self.open(GrpcReceiver()), self.open(HttpReceiver())):

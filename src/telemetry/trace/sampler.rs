@@ -24,11 +24,13 @@ pub struct Sampler {
 
 /// A variable that cannot be used.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
-#[error("{variable} cannot be used, {instead} is in its place")]
+#[error("{variable} cannot be used: it takes {takes}; {instead}")]
 pub struct Unusable {
     /// Its name.
     pub variable: &'static str,
-    /// What counts instead.
+    /// What it may be.
+    pub takes: &'static str,
+    /// What comes of it.
     pub instead: &'static str,
 }
 
@@ -63,7 +65,8 @@ impl Sampler {
             _ => {
                 return Err(Unusable {
                     variable: "OTEL_TRACES_SAMPLER",
-                    instead: "parentbased_always_on",
+                    takes: "always_on, always_off or traceidratio, each also after parentbased_",
+                    instead: "parentbased_always_on is in its place",
                 });
             }
         };
@@ -98,7 +101,8 @@ impl Rule {
     fn of_ratio(argument: Option<&str>) -> Result<Self, Unusable> {
         let unusable = Unusable {
             variable: "OTEL_TRACES_SAMPLER_ARG",
-            instead: "a ratio of 1",
+            takes: "a number from 0 to 1",
+            instead: "1 is in its place",
         };
         let Some(argument) = argument.map(str::trim).filter(|text| !text.is_empty()) else {
             return Ok(Self::Always);

@@ -117,7 +117,7 @@ impl Span {
 
     /// The span of a call that arrived with these headers.
     pub fn server(method: Option<RpcMethod>, headers: &HeaderMap) -> Self {
-        let parent = Context::of(headers);
+        let parent = otlp::propagates().then(|| Context::of(headers)).flatten();
         let Some(context) = otlp::recorded(parent.as_ref()) else {
             return Self {
                 current: parent.map(|context| Current {
@@ -217,6 +217,12 @@ impl Span {
     #[must_use]
     pub fn context(&self) -> Option<Context> {
         self.current.as_ref().map(|it| it.context.clone())
+    }
+
+    /// The same, where others are to be told of it.
+    #[must_use]
+    pub fn handed_on(&self) -> Option<Context> {
+        self.context().filter(|_| otlp::propagates())
     }
 
     /// Tells one thing.
