@@ -5,6 +5,7 @@
 //! complaint about them.
 
 mod admin_client;
+mod admin_port;
 mod answer_view;
 mod card_info;
 mod check_config;
@@ -70,7 +71,6 @@ struct Cli {
     /// Configuration file (TOML)
     #[arg(
         long,
-        global = true,
         env = "CARDPROOF_CONFIG",
         value_name = "FILE",
         value_hint = ValueHint::FilePath,
@@ -89,7 +89,7 @@ enum Command {
     /// The first signal drains: health turns to NOT_SERVING, calls under way are finished, and the
     /// process ends with 0. A second signal ends it at once; SIGTERM over and over is one. Ends
     /// with 64 when the configuration cannot be used.
-    Serve,
+    Serve(admin_port::ConfigFile),
     /// Ask a running server whether a card belongs to a person
     Verify(verify::Arguments),
     /// Ask a running server about every row of a file
@@ -102,7 +102,7 @@ enum Command {
     /// Say whether a configuration can be used
     ///
     /// Prints one line per problem and ends with 64 if there is one.
-    CheckConfig,
+    CheckConfig(admin_port::ConfigFile),
     /// Ask a running server for its health; for container health checks
     Healthcheck(healthcheck::Arguments),
     /// Add up what was asked of vendors and what it cost
@@ -164,12 +164,15 @@ pub fn run(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
     let source = ConfigSource {
         file: file.map(PathBuf::from),
     };
-    match cli.command.unwrap_or(Command::Serve) {
-        Command::Serve => serve::run(&source),
+    let Some(command) = cli.command else {
+        return serve::run(&source);
+    };
+    match command {
+        Command::Serve(file) => serve::run(&file.or(&source)),
         Command::Verify(arguments) => verify::run(&arguments),
         Command::VerifyFile(arguments) => verify_file::run(&arguments),
         Command::CardInfo(arguments) => card_info::run(&arguments),
-        Command::CheckConfig => check_config::run(&source),
+        Command::CheckConfig(file) => check_config::run(&file.or(&source)),
         Command::Healthcheck(arguments) => healthcheck::run(&arguments, &source),
         Command::Ledger(arguments) => ledger::run(&arguments),
         Command::Guard(arguments) => guard::run(&arguments, &source),

@@ -4,18 +4,16 @@
 
 use std::{process::ExitCode, time::Duration};
 
-use anyhow::anyhow;
 use clap::Args;
 
 use super::{
-    ConfigSource, EXIT_OTHER_ANSWER, answer_view,
+    ConfigSource, EXIT_OTHER_ANSWER,
+    admin_port::{self, ConfigFile},
+    answer_view,
     connection::{self, Security},
     output, span,
 };
-use crate::{
-    config::{self, Config},
-    grpc::client::{Address, Client, Health},
-};
+use crate::grpc::client::{Address, Client, Health};
 
 const EXAMPLES: &str = "\
 Without --addr it asks the admin port that the configuration names (--config, CARDPROOF_CONFIG and
@@ -36,6 +34,8 @@ pub(super) struct Arguments {
     /// Without it: the server as a whole.
     #[arg(long, value_name = "NAME")]
     service: Option<String>,
+    #[command(flatten)]
+    file: ConfigFile,
     /// Address of the server
     ///
     /// Without it: the admin port of the configuration, on this machine.
@@ -71,7 +71,10 @@ pub(super) fn run(arguments: &Arguments, source: &ConfigSource) -> ExitCode {
 fn ask(arguments: &Arguments, source: &ConfigSource) -> anyhow::Result<Health> {
     let address = match &arguments.addr {
         Some(address) => address.clone(),
-        None => admin_port(source)?,
+        None => {
+            let config = admin_port::configuration(&arguments.file.or(source))?;
+            Address::on_this_machine(config.server.admin_listen)?
+        }
     };
     let target = arguments.security.target(&address, arguments.timeout)?;
     let health = connection::runtime()?.block_on(async {
@@ -81,13 +84,4 @@ fn ask(arguments: &Arguments, source: &ConfigSource) -> anyhow::Result<Health> {
             .await
     })?;
     Ok(health)
-}
-
-/// Where the admin port is. Certificates and secrets are not looked at: what the server could read
-/// when it started need not be readable for this program now.
-fn admin_port(source: &ConfigSource) -> anyhow::Result<Address> {
-    let loaded = config::ConfigSource::from_process(source.file.as_deref())
-        .and_then(|found| Config::load(&found))
-        .map_err(|_| anyhow!("the configuration cannot be used; check-config tells why"))?;
-    Ok(Address::on_this_machine(loaded.config.server.admin_listen)?)
 }

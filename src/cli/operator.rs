@@ -4,7 +4,6 @@ use std::{
     io::{self, IsTerminal, Read},
     path::PathBuf,
     process::ExitCode,
-    time::Duration,
 };
 
 use anyhow::{Context, anyhow, bail};
@@ -15,14 +14,13 @@ use url::Url;
 use zeroize::Zeroizing;
 
 use super::{
-    ConfigSource, admin_client, connection, output,
+    ConfigSource, admin_client,
+    admin_port::{self, AdminPort},
+    connection, output,
     prompt::{Prompter, Terminal},
-    question, span,
+    question,
 };
-use crate::{
-    config::{self, Config, secret::process_env},
-    grpc::client::Address,
-};
+use crate::config::secret::process_env;
 
 /// What the help of every such command ends with.
 pub(super) const WHERE: &str = "\
@@ -39,16 +37,6 @@ pub(super) struct Arguments {
     /// Print one JSON object
     #[arg(long)]
     json: bool,
-    /// Address of the server's admin port
-    ///
-    /// Without it: the admin port of the configuration, on this machine.
-    #[arg(
-        long,
-        value_name = "URL",
-        value_parser = admin_client::parse_address,
-        help_heading = "Connection"
-    )]
-    addr: Option<Url>,
     /// File with the operator's token
     ///
     /// Without it: the admin.token of the configuration.
@@ -59,15 +47,8 @@ pub(super) struct Arguments {
         help_heading = "Connection"
     )]
     token_file: Option<PathBuf>,
-    /// Longest wait for the answer: 500ms, 3s
-    #[arg(
-        long,
-        value_name = "TIME",
-        default_value = "5s",
-        value_parser = span::parse_timeout,
-        help_heading = "Connection"
-    )]
-    timeout: Duration,
+    #[command(flatten)]
+    port: AdminPort,
 }
 
 /// Asks for a card, makes a call about it, and prints what came of it.
@@ -95,21 +76,19 @@ fn call(arguments: &Arguments, source: &ConfigSource, path: &str) -> anyhow::Res
     let (address, token) = target(arguments, source)?;
     let card = card_number()?;
     let body = Zeroizing::new(json!({ "bank_card": card.expose_secret() }).to_string());
-    let call = admin_client::call(&address, path, &token, &body, arguments.timeout);
+    let call = admin_client::call(&address, path, &token, &body, arguments.port.timeout);
     connection::runtime()?.block_on(call)
 }
 
 fn target(arguments: &Arguments, source: &ConfigSource) -> anyhow::Result<(Url, SecretString)> {
-    let config = match (&arguments.addr, &arguments.token_file) {
+    let port = &arguments.port;
+    let config = match (&port.addr, &arguments.token_file) {
         (Some(_), Some(_)) => None,
-        _ => Some(configuration(source)?),
+        _ => Some(admin_port::configuration(&port.file.or(source))?),
     };
-    let address = match (&arguments.addr, &config) {
+    let address = match (&port.addr, &config) {
         (Some(address), _) => address.clone(),
-        (None, Some(config)) => {
-            let address = Address::on_this_machine(config.server.admin_listen)?;
-            Url::parse(&address.to_string()).context("the admin port has no address")?
-        }
+        (None, Some(config)) => admin_port::url(config)?,
         (None, None) => bail!("no address"),
     };
     let token = match (&arguments.token_file, config) {
@@ -125,15 +104,6 @@ fn target(arguments: &Arguments, source: &ConfigSource) -> anyhow::Result<(Url, 
         (None, None) => bail!("no token"),
     };
     Ok((address, token))
-}
-
-/// Certificates and other secrets are not looked at: what the server could read when it started
-/// need not be readable for this program now.
-fn configuration(source: &ConfigSource) -> anyhow::Result<Config> {
-    config::ConfigSource::from_process(source.file.as_deref())
-        .and_then(|found| Config::load(&found))
-        .map(|loaded| loaded.config)
-        .map_err(|_| anyhow!("the configuration cannot be used; check-config tells why"))
 }
 
 fn card_number() -> anyhow::Result<SecretString> {

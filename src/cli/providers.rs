@@ -1,15 +1,14 @@
 //! `cardproof providers`
 
-use std::{process::ExitCode, time::Duration};
+use std::process::ExitCode;
 
 use anyhow::Context;
 use clap::Args;
 use serde_json::{Value, json};
-use url::Url;
 
 use super::{
-    ConfigSource, EXIT_ERROR, EXIT_OTHER_ANSWER, admin_client, answer_view, connection, load,
-    output, serve::refuse, span,
+    ConfigSource, EXIT_ERROR, EXIT_OTHER_ANSWER, admin_client, admin_port::AdminPort, answer_view,
+    connection, load, output, serve::refuse,
 };
 use crate::{
     app::{self, Probed},
@@ -19,7 +18,8 @@ use crate::{
 };
 
 const EXAMPLES: &str = "\
-Without --probe a running server is asked, at its admin port. With --probe the providers of the
+Without --probe a running server is asked, at its admin port: that of --addr, or of the configuration
+(--config, CARDPROOF_CONFIG and the CARDPROOF__ variables as for serve). With --probe the providers of the
 configuration are checked from here, with calls that cost nothing and name no card, where a vendor
 offers one.
 
@@ -34,38 +34,20 @@ Examples:
 #[command(after_long_help = EXAMPLES)]
 pub(super) struct Arguments {
     /// Check endpoints and credentials of the configuration with free calls
-    #[arg(long)]
+    #[arg(long, conflicts_with_all = ["addr", "timeout"])]
     probe: bool,
     /// Print one JSON object
     #[arg(long)]
     json: bool,
-    /// Address of the server's admin port
-    #[arg(
-        long,
-        value_name = "URL",
-        default_value = "http://127.0.0.1:9464",
-        value_parser = admin_client::parse_address,
-        conflicts_with = "probe",
-        help_heading = "Connection"
-    )]
-    addr: Url,
-    /// Longest wait for the answer: 500ms, 3s
-    #[arg(
-        long,
-        value_name = "TIME",
-        default_value = "3s",
-        value_parser = span::parse_timeout,
-        conflicts_with = "probe",
-        help_heading = "Connection"
-    )]
-    timeout: Duration,
+    #[command(flatten)]
+    port: AdminPort,
 }
 
 pub(super) fn run(arguments: &Arguments, source: &ConfigSource) -> ExitCode {
     if arguments.probe {
-        return probe(arguments, source);
+        return probe(arguments, &arguments.port.file.or(source));
     }
-    match ask(arguments) {
+    match ask(&arguments.port, source) {
         Ok(providers) if arguments.json => {
             print_json(&json!({ "providers": providers }));
             ExitCode::SUCCESS
@@ -94,8 +76,9 @@ pub(super) fn run(arguments: &Arguments, source: &ConfigSource) -> ExitCode {
     }
 }
 
-fn ask(arguments: &Arguments) -> anyhow::Result<Vec<Value>> {
-    let status = admin_client::status(&arguments.addr, arguments.timeout);
+fn ask(port: &AdminPort, source: &ConfigSource) -> anyhow::Result<Vec<Value>> {
+    let address = port.address(source)?;
+    let status = admin_client::status(&address, port.timeout);
     let status = connection::runtime()?.block_on(status)?;
     let providers = status.get("providers").and_then(Value::as_array);
     providers.cloned().context("the answer is no status")

@@ -96,7 +96,7 @@ const ROOMS: &[(&str, &[&str])] = &[
 /// Crates that only some files may name, because they could be exchanged for others.
 const CRATES: &[(&str, &[&str])] = &[
     ("tonic", &["grpc", "grpc/", "provider/remote", "proto"]),
-    ("tonic_types", &["grpc/"]),
+    ("tonic_types", &["grpc/", "telemetry/otlp/transport"]),
     ("tonic_health", &["grpc/"]),
     ("tonic_reflection", &["grpc/"]),
     ("crate::proto", &["grpc/", "provider/remote"]),

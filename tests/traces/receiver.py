@@ -3,6 +3,8 @@
 What arrives is kept as the messages that came, and never answered when it is told to hang.
 """
 
+import ssl
+import sys
 import threading
 from concurrent import futures
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -115,6 +117,13 @@ class GrpcReceiver:
         self.server.stop(grace=None).wait()
 
 
+class Server(ThreadingHTTPServer):
+    def handle_error(self, request, client_address):
+        # somebody who is not trusted, or does not trust: what comes of it is seen at the other end
+        if not isinstance(sys.exc_info()[1], ssl.SSLError):
+            super().handle_error(request, client_address)
+
+
 class HttpReceiver:
     protocol, scheme = "http/protobuf", "http"
 
@@ -150,7 +159,7 @@ class HttpReceiver:
             def log_message(self, *_):
                 pass
 
-        self.server = ThreadingHTTPServer((HOST, 0), Handler)
+        self.server = Server((HOST, 0), Handler)
         self.server.daemon_threads = True
         self.port = self.server.server_address[1]
         if certificates is not None:

@@ -268,7 +268,7 @@ def traffic(live, until):
 def main(target, minutes):
     dashboard = json.loads((ROOT / "helm/cardproof/files/dashboard.json").read_text(encoding="utf-8"))
     with tempfile.TemporaryDirectory() as folder:
-        live = Live(folder, replicas=2, interval="2s", budget=600, open_s=5)
+        live = Live(folder, replicas=2, interval="2s", budget=1500, open_s=5)
         try:
             start = time.time()
             traffic(live, start + 60 * minutes)

@@ -167,3 +167,67 @@ fn check_config_says_whether_a_configuration_can_be_used() {
         }
     }
 }
+
+/// What a command reads no configuration for, it takes none.
+#[rstest]
+#[case(&["serve"], true)]
+#[case(&["check-config"], true)]
+#[case(&["healthcheck"], true)]
+#[case(&["providers"], true)]
+#[case(&["guard", "show"], true)]
+#[case(&["guard", "reset"], true)]
+#[case(&["erase"], true)]
+#[case(&["verify"], false)]
+#[case(&["verify-file"], false)]
+#[case(&["card-info"], false)]
+#[case(&["ledger", "summarize"], false)]
+#[case(&["completions"], false)]
+fn the_configuration_is_an_argument_of_those_who_read_it(
+    #[case] command: &[&str],
+    #[case] reads: bool,
+) {
+    let help = run(&[command, &["--help"]].concat());
+    assert_eq!(help.stdout.contains("--config <FILE>"), reads);
+    if !reads {
+        let refused = run(&[command, &["--config", "cardproof.toml"]].concat());
+        assert_eq!(refused.code, 2);
+        assert!(
+            refused.stderr.contains("unknown option --config"),
+            "{}",
+            refused.stderr
+        );
+    }
+}
+
+/// Before the command or behind it; behind it wins, and both win over the variable.
+#[test]
+fn the_configuration_may_stand_before_the_command() {
+    let folder = tempfile::TempDir::new().unwrap();
+    let file = |name: &str, key: &str| {
+        let path = folder.path().join(name);
+        std::fs::write(&path, format!("{key} = 1\n")).unwrap();
+        path.to_str().unwrap().to_owned()
+    };
+    let (one, two, three) = (
+        file("one.toml", "one"),
+        file("two.toml", "two"),
+        file("three.toml", "three"),
+    );
+    let refused_key = |arguments: &[&str]| {
+        let output = command(arguments)
+            .env("CARDPROOF_CONFIG", &three)
+            .output()
+            .unwrap();
+        assert_eq!(output.status.code(), Some(64));
+        let told = String::from_utf8(output.stderr).unwrap();
+        told.split(':').next().unwrap().to_owned()
+    };
+    assert_eq!(refused_key(&["check-config"]), "three");
+    assert_eq!(refused_key(&["--config", &one, "check-config"]), "one");
+    assert_eq!(refused_key(&["check-config", "--config", &two]), "two");
+    assert_eq!(
+        refused_key(&["--config", &one, "check-config", "--config", &two]),
+        "two"
+    );
+    assert_eq!(refused_key(&["--config", &one]), "one");
+}

@@ -289,6 +289,8 @@ fn the_admin_port_of_the_configuration_is_asked_when_no_address_is_given() {
     fs::write(&file, format!("[server]\nadmin_listen = \"{listen}\"\n")).unwrap();
     let told = run(&["healthcheck", "--config", &file]);
     assert_eq!((told.code, told.stdout.as_str()), (0, "SERVING\n"));
+    let told = run(&["--config", &file, "healthcheck"]);
+    assert_eq!((told.code, told.stdout.as_str()), (0, "SERVING\n"));
 
     let output = command(&["healthcheck"])
         .env("CARDPROOF__SERVER__ADMIN_LISTEN", &listen)
