@@ -178,8 +178,9 @@ fn operation_row(operation: &str, counts: &Value, provider: &Value, now: &Value)
         html! { td.zero[zero] data-label=(label) { (number(&counts[key])) } }
     };
     let error = &counts["last_error"];
+    let quiet = counts["calls"].as_u64() == Some(0) && error.is_null();
     html! {
-        tr {
+        tr.quiet[quiet] {
             td { (words(operation)) }
             td.left.(look) data-label="breaker" {
                 @if provider["embedded"] == true { (NOTHING) } @else { (words(breaker)) }

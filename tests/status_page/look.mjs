@@ -120,6 +120,12 @@ for (const { name, width, height, scale, mobile, scheme } of looks) {
   expect(dark === (scheme === "dark"), `${name}: its ground is ${page.ground}`);
   const faint = await evaluate(CONTRAST);
   expect(faint.length === 0, `${name}: hard to read: ${faint.join("; ")}`);
+  // on a phone, what has had no calls takes one line
+  const lines = await evaluate(`[...document.querySelectorAll("tr.quiet")].map((row) =>
+    new Set([...row.children].filter((it) => it.getClientRects().length).map((it) => Math.round(it.getBoundingClientRect().top))).size + ":" +
+    [...row.children].filter((it) => it.getClientRects().length).length)`);
+  const cells = mobile ? "1:2" : "1:10";
+  expect(lines.length > 5 && lines.every((it) => it === cells), `${name}: operations without calls take ${lines.join(" ")}`);
   for (const wanted of (process.env.WANTED ?? "").split("|").filter(Boolean)) {
     expect(page.text.includes(wanted), `${name}: does not say ${wanted}`);
   }

@@ -50,6 +50,18 @@ fn a_status_without_anything_still_is_a_page() {
 }
 
 #[test]
+fn an_operation_without_calls_is_quiet_unless_it_failed() {
+    let quiet = |counts: Value| {
+        let provider = json!({ "name": "ace", "today": { "verify_two": counts } });
+        render(&json!({ "providers": [provider] })).contains("<tr class=\"quiet\">")
+    };
+    assert!(quiet(json!({ "calls": 0, "last_error": null })));
+    assert!(!quiet(json!({ "calls": 1, "last_error": null })));
+    let error = json!({ "reason": "NOT_SENT", "at": "2026-06-01T00:00:00Z" });
+    assert!(!quiet(json!({ "calls": 0, "last_error": error })));
+}
+
+#[test]
 fn a_vendor_shows_its_day() {
     let page = render(&json!({
         "phase": "serving", "now": "2026-06-01T00:10:00Z",
