@@ -5,6 +5,7 @@
 //! the runtime for outside calls, past the vendors in order, into the cache and back.
 
 pub mod ask;
+mod asking;
 pub mod attempt;
 pub mod breaker;
 pub mod budget;
@@ -41,32 +42,22 @@ use tokio::{runtime::Handle, time::Instant};
 use tokio_util::task::TaskTracker;
 
 use self::{
-    ask::{Ask, CacheMode, Reply},
-    attempt::Safeguards,
-    budget::Budget,
-    clock::Clock,
-    denial::{Denial, Stage},
-    flight::{Boarding, Flight, Flights},
-    hold::Holds,
-    idempotency::Idempotency,
-    lane::Lane,
-    operator::ErasedLately,
-    request_id::{Run, Started, answered},
-    routing::Policy,
+    ask::Ask, attempt::Safeguards, budget::Budget, clock::Clock, denial::Denial, flight::Flights,
+    hold::Holds, idempotency::Idempotency, lane::Lane, operator::ErasedLately, routing::Policy,
     sharing::Sharing,
 };
 pub use self::{
+    asking::Asked,
     conclusion::{Conclusion, Remembered},
     operator::Erased,
 };
 use crate::{
     cache::{
-        Digests, KeyRing, LocalCache, QuestionTag, Scope, Tags,
+        Digests, KeyRing, LocalCache,
         shared::{Local, Shared},
     },
     config::{CacheSettings, IdempotencySettings, OnLoss, Share, TtlSettings},
     domain::{Field, InvalidInput, Operation, ProviderName, Question, Reason, Source, Violation},
-    telemetry::events::{self, CacheOutcome, FlightScope, Tier},
 };
 
 /// What the service is made of.
@@ -225,158 +216,6 @@ impl Service {
             .await
             .is_ok()
     }
-
-    /// Answers one question.
-    ///
-    /// # Errors
-    /// When there is no answer to it; see [`Denial`].
-    pub async fn ask(&self, ask: Ask) -> Result<Reply, Denial> {
-        let first = self.inner.first_candidate(&ask)?;
-        let Some(id) = ask.request_id else {
-            return self.answer(&ask, first, None).await;
-        };
-        // boxed, so that what is answered from memory does not carry its size about
-        match Box::pin(self.inner.begin(&ask, id)).await? {
-            Started::Run(run) => self.answer(&ask, first, Some(run)).await,
-            Started::Earlier(remembered) => remembered.reply(),
-        }
-    }
-
-    /// Answers a question that is not known by its request id. `run` is the request id to remember
-    /// the answer under.
-    async fn answer(&self, ask: &Ask, first: &Lane, mut run: Option<Run>) -> Result<Reply, Denial> {
-        let inner = &self.inner;
-        let keys = inner.keys.load();
-        if let Some(conclusion) = inner.known_without_asking(ask, first) {
-            let card = || keys.each(|key| key.cache_card(ask.question.expose_card()));
-            return Ok(answered(run, card, conclusion));
-        }
-        let scope = match inner.share {
-            Share::All => Scope::All,
-            Share::Caller => Scope::Caller(&ask.caller.name),
-        };
-        let tags = keys.each(|key| key.question(&ask.question, scope, ask.pinned.as_ref()));
-        let card = || tags.map(QuestionTag::card);
-        if ask.mode != CacheMode::Bypass {
-            let cached = inner.cached(&tags, ask).await;
-            events::cache_lookup(Tier::Local, CacheOutcome::of(cached.is_some()));
-            let known = match cached {
-                Some(known) => Some(known),
-                None if inner.may_share(ask) => Box::pin(inner.shared(&keys, &tags, ask)).await,
-                None => None,
-            };
-            if let Some(conclusion) = known {
-                return Ok(answered(run, card, conclusion));
-            }
-        }
-        if ask.mode == CacheMode::OnlyIfCached {
-            return Err(Denial::because(Reason::NotCached));
-        }
-        // only a request id that stands for nothing yet asks anew while the question is held
-        let asks_anew = ask.mode == CacheMode::Bypass && run.is_some();
-        let held = || {
-            let hold = inner.holds.get(&tags, Instant::now());
-            hold.filter(|_| !asks_anew)
-        };
-        if let Some(denial) = held() {
-            return Err(Denial::clone(&denial));
-        }
-        // what is answered from memory, which is most, needs no list
-        let candidates: Vec<_> = inner.candidates(ask).cloned().collect();
-        let wish = Wish {
-            keys: &keys,
-            tags,
-            ask,
-            candidates: &candidates,
-            asks_anew,
-        };
-        loop {
-            // boxed, so that what is answered from memory does not carry its size about
-            let boarded = Box::pin(self.board(&wish, &mut run, held)).await?;
-            if let Some(reply) = boarded {
-                return Ok(reply);
-            }
-        }
-    }
-
-    /// Joins the call under way for a question, or has one made. `None`: the call was somebody
-    /// else's and ended with what this caller may not have, or without asking those it may; so it
-    /// was no call for this caller's question.
-    async fn board(
-        &self,
-        wish: &Wish<'_>,
-        run: &mut Option<Run>,
-        held: impl Fn() -> Option<Arc<Denial>>,
-    ) -> Result<Option<Reply>, Denial> {
-        let (ask, candidates) = (wish.ask, wish.candidates);
-        let names = || candidates.iter().map(|lane| lane.name().clone()).collect();
-        let id = run.as_ref().and_then(Run::shared_id);
-        let flights = &self.inner.flights;
-        let boarding = flights.board(wish.keys, wish.tags, ask.deadline, run, names);
-        let (flight, leads) = match boarding {
-            Boarding::Follower(flight) => {
-                events::flight_followed(FlightScope::Local);
-                if flight.was_sent() {
-                    self.inner.note_as_sent(id);
-                }
-                (flight, false)
-            }
-            Boarding::Leader(flight) => {
-                // a call that ended between our look for a hold and our boarding set one before it
-                // let go of the question: its outcome is ours, as if we had joined it
-                match held() {
-                    Some(denial) => flights.land(&flight, Err(denial)),
-                    None => self.launch(&flight, wish),
-                }
-                (flight, true)
-            }
-        };
-        let outcome = flight
-            .outcome_by(ask.deadline, leads)
-            .await
-            .map_err(|_| Denial::deadline(Stage::Waiting))?
-            .unwrap_or_else(|| Err(Arc::new(Denial::because(Reason::Internal))));
-        match outcome {
-            Ok(conclusion) if leads => Ok(Some(conclusion.reply_to_leader())),
-            Ok(conclusion) if ask.caller.may_use(&conclusion.provider) => {
-                Ok(Some(conclusion.reply_to_follower()))
-            }
-            Ok(_) => Ok(None),
-            Err(denial) => {
-                let same = leads || flight.covers(candidates.iter().map(|lane| lane.name()));
-                let unknown = denial.reason_name() == Reason::OutcomeUnknown.as_str();
-                if same || unknown {
-                    Err(Denial::clone(&denial))
-                } else {
-                    Ok(None)
-                }
-            }
-        }
-    }
-
-    /// Has a question asked on a task of its own: nobody who stops waiting ends it.
-    fn launch(&self, flight: &Arc<Flight>, wish: &Wish<'_>) {
-        let inner = Arc::clone(&self.inner);
-        let flight = Arc::clone(flight);
-        let (ask, candidates) = (wish.ask.clone(), wish.candidates.to_vec());
-        let asks_anew = wish.asks_anew;
-        let span = flight.begin_span();
-        let leader = async move {
-            let leading = inner.lead(flight, ask, candidates, asks_anew);
-            span.within(leading).await
-        };
-        self.inner.leaders.spawn_on(leader, &self.inner.outside);
-    }
-}
-
-/// A question for which a vendor is to be asked.
-struct Wish<'a> {
-    keys: &'a Arc<KeyRing>,
-    tags: Tags<QuestionTag>,
-    ask: &'a Ask,
-    candidates: &'a [Arc<Lane>],
-    /// Whether it is asked anew though it is held.
-    asks_anew: bool,
 }
 
 impl Inner {

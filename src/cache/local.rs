@@ -136,7 +136,7 @@ impl LocalCache {
     }
 
     /// What is kept under a tag, fresh or stale.
-    pub async fn get(&self, tags: &Tags<QuestionTag>) -> Option<Stored> {
+    pub fn get(&self, tags: &Tags<QuestionTag>) -> Option<Stored> {
         if let Some(kept) = self.entries.get(&tags.current) {
             return Some(kept.stored());
         }
@@ -145,7 +145,7 @@ impl LocalCache {
     }
 
     /// Keeps an answer.
-    pub async fn put(&self, tags: &Tags<QuestionTag>, stored: &Stored) {
+    pub fn put(&self, tags: &Tags<QuestionTag>, stored: &Stored) {
         for tag in tags.iter() {
             self.entries.insert(*tag, Kept::of(stored.clone()));
         }

@@ -14,13 +14,13 @@ use super::{
 };
 use crate::{
     config::LuhnPolicy,
-    domain::{ProviderName, Question, Reason},
+    domain::{Factors, Operation, ProviderName, Question, Reason},
     proto::bankcard::v1::{
         QueryCardInfoRequest, QueryCardInfoResponse, VerifyBankCardRequest, VerifyBankCardResponse,
         bank_card_service_server::{BankCardService, BankCardServiceServer},
     },
     service::{
-        Service,
+        Asked, Service,
         ask::{Ask, CacheMode, Caller, Reply},
         denial::{Denial, Stage},
     },
@@ -80,24 +80,83 @@ impl Api {
         }
     }
 
-    async fn ask(&self, method: &'static str, ask: Ask) -> Result<Reply, Status> {
+    /// Reads a request for verification and begins to have it answered. Not part of the handler's
+    /// future, which has a place for everything that is in it.
+    fn verification(
+        &self,
+        request: Request<VerifyBankCardRequest>,
+    ) -> Result<(Asking<'_>, Factors, bool), Status> {
+        const METHOD: &str = Method::Verify.as_str();
+        let reading = self.reading(&request);
+        let ask = reading
+            .verification(request.into_inner())
+            .map_err(|violations| refuse(METHOD, Denial::Invalid(violations)))?;
+        let Question::Verify(verification) = &ask.question else {
+            return Err(status::plain(Reason::Internal));
+        };
+        let factors = verification.factors();
+        let luhn_valid = verification.card.luhn_valid();
+        Ok((self.begin(METHOD, ask)?, factors, luhn_valid))
+    }
+
+    /// The same for card information.
+    fn card_inquiry(
+        &self,
+        request: Request<QueryCardInfoRequest>,
+    ) -> Result<(Asking<'_>, Option<bool>), Status> {
+        const METHOD: &str = Method::CardInfo.as_str();
+        let reading = self.reading(&request);
+        let ask = reading
+            .card_inquiry(request.into_inner())
+            .map_err(|violations| refuse(METHOD, Denial::Invalid(violations)))?;
+        let Question::CardInfo(inquiry) = &ask.question else {
+            return Err(status::plain(Reason::Internal));
+        };
+        let luhn_valid = inquiry.card.full().map(|card| card.luhn_valid());
+        Ok((self.begin(METHOD, ask)?, luhn_valid))
+    }
+
+    fn begin(&self, method: &'static str, ask: Ask) -> Result<Asking<'_>, Status> {
         if ask.mode == CacheMode::Bypass && !ask.caller.may_bypass {
             return Err(refuse(method, Denial::because(Reason::BypassNotAllowed)));
         }
-        let begun = Instant::now();
-        let operation = ask.question.operation();
-        let result = self.service.ask(ask).await;
+        Ok(Asking {
+            method,
+            operation: ask.question.operation(),
+            begun: Instant::now(),
+            asked: self.service.begin(ask),
+        })
+    }
+}
+
+/// A question that the service was asked.
+struct Asking<'a> {
+    method: &'static str,
+    operation: Operation,
+    begun: Instant,
+    asked: Asked<'a>,
+}
+
+impl Asking<'_> {
+    /// Waits for what comes of it, and tells of it.
+    async fn reply(self) -> Result<Reply, Status> {
+        let result = match self.asked {
+            Asked::AtOnce(result) => result,
+            Asked::Later(later) => later.await,
+        };
         match &result {
             Ok(reply) => events::answered(
-                method,
-                operation,
+                self.method,
+                self.operation,
                 &reply.provider,
                 &reply.answer.finding,
                 reply.source,
                 reply.charge,
-                begun.elapsed(),
+                self.begun.elapsed(),
             ),
-            Err(denial) => events::denied(method, denial.reason_name(), begun.elapsed()),
+            Err(denial) => {
+                events::denied(self.method, denial.reason_name(), self.begun.elapsed());
+            }
         }
         result.map_err(|denial| status::status(&denial))
     }
@@ -109,18 +168,8 @@ impl BankCardService for Api {
         &self,
         request: Request<VerifyBankCardRequest>,
     ) -> Result<Response<VerifyBankCardResponse>, Status> {
-        const METHOD: &str = Method::Verify.as_str();
-        let reading = self.reading(&request);
-        let ask = reading
-            .verification(request.into_inner())
-            .map_err(|violations| refuse(METHOD, Denial::Invalid(violations)))?;
-        let Question::Verify(verification) = &ask.question else {
-            return Err(status::plain(Reason::Internal));
-        };
-        let factors = verification.factors();
-        let luhn_valid = verification.card.luhn_valid();
-        let reply = self.ask(METHOD, ask).await?;
-        convert::verification_reply(reply, factors, luhn_valid)
+        let (asking, factors, luhn_valid) = self.verification(request)?;
+        convert::verification_reply(asking.reply().await?, factors, luhn_valid)
             .map(Response::new)
             .ok_or_else(|| status::plain(Reason::Internal))
     }
@@ -129,17 +178,8 @@ impl BankCardService for Api {
         &self,
         request: Request<QueryCardInfoRequest>,
     ) -> Result<Response<QueryCardInfoResponse>, Status> {
-        const METHOD: &str = Method::CardInfo.as_str();
-        let reading = self.reading(&request);
-        let ask = reading
-            .card_inquiry(request.into_inner())
-            .map_err(|violations| refuse(METHOD, Denial::Invalid(violations)))?;
-        let Question::CardInfo(inquiry) = &ask.question else {
-            return Err(status::plain(Reason::Internal));
-        };
-        let luhn_valid = inquiry.card.full().map(|card| card.luhn_valid());
-        let reply = self.ask(METHOD, ask).await?;
-        convert::card_info_reply(reply, luhn_valid)
+        let (asking, luhn_valid) = self.card_inquiry(request)?;
+        convert::card_info_reply(asking.reply().await?, luhn_valid)
             .map(Response::new)
             .ok_or_else(|| status::plain(Reason::Internal))
     }

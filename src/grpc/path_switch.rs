@@ -6,7 +6,7 @@ use std::{
     borrow::Borrow,
     convert::Infallible,
     future::poll_fn,
-    panic::AssertUnwindSafe,
+    panic::{AssertUnwindSafe, catch_unwind},
     pin::pin,
     sync::{
         Arc,
@@ -16,20 +16,19 @@ use std::{
     time::Duration,
 };
 
-use futures_util::FutureExt;
+use futures_util::{FutureExt, future::CatchUnwind};
 use http::{HeaderMap, HeaderValue, Request, Response, StatusCode, header};
 use http_body_util::{BodyExt, Full, Limited};
 use hyper::body::Incoming;
 use tokio::time::{Instant, timeout, timeout_at};
 use tonic::{body::Body, service::Routes};
-use tower::{Service, ServiceExt};
+use tower::Service;
 
 use super::{
     arrived::Arrived,
     call_watch::CallWatch,
     deadline::Deadline,
     explain::explained_nowhere,
-    limits::Permit,
     unsent::{AnswerBody, Unsent},
 };
 use crate::{
@@ -182,18 +181,24 @@ impl<S: GrpcService> Calls<S> {
             let is_hot = matches!(handler, Handler::Hot(_));
             let response = match handler {
                 Handler::Hot(hot) => match shared.in_flight.enter() {
-                    Some(permit) => {
-                        // pinned here, so that it is not moved into what runs it
-                        let answer = pin!(answer(&shared, Some(permit), hot, request));
-                        watch.span().within(answer).await
+                    Some(_permit) => {
+                        let begun = watch.span().during(|| begin(&shared, hot, request));
+                        match begun {
+                            Ok(begun) => watch.span().within(begun.response(&shared)).await,
+                            Err(response) => response,
+                        }
                     }
                     None => (shared.answers.refused)(Reason::Overloaded),
                 },
                 // health and reflection are not counted: a busy process must not be restarted
                 // because its own probes are turned away
                 Handler::Rest(rest) => {
-                    let request = request.map(Body::new);
-                    explained_nowhere(Box::pin(answer(&shared, None, rest, request)).await)
+                    // boxed as above
+                    let answering = begin(&shared, rest, request.map(Body::new));
+                    explained_nowhere(match answering {
+                        Ok(begun) => Box::pin(begun.response(&shared)).await,
+                        Err(response) => response,
+                    })
                 }
             };
             watch.end(&response);
@@ -231,12 +236,19 @@ impl Drop for OpenCall<'_> {
     }
 }
 
-async fn answer<H, B>(
+/// A call that its handler has.
+struct Begun<F> {
+    deadline: Deadline,
+    call: CatchUnwind<AssertUnwindSafe<F>>,
+}
+
+/// Gives a call to its handler, or answers it at once. Not part of the call's future, which has a
+/// place for everything that is in it.
+fn begin<H, B>(
     shared: &CallsOfConnection,
-    _permit: Option<Permit<'_>>,
-    handler: H,
+    mut handler: H,
     mut request: Request<B>,
-) -> Response<Body>
+) -> Result<Begun<H::Future>, Response<Body>>
 where
     H: Service<Request<B>, Response = Response<Body>, Error = Infallible>,
 {
@@ -244,28 +256,45 @@ where
     let now = Instant::now();
     let deadline = Deadline::of(request.headers(), now, shared.max_deadline);
     if deadline.has_passed(now) {
-        return (answers.deadline_exceeded)(ARRIVAL);
+        return Err((answers.deadline_exceeded)(ARRIVAL));
     }
     request.extensions_mut().insert(Arrived {
         deadline,
         caller: None,
     });
     hide_unknown_encoding(request.headers_mut());
-    let mut call = pin!(AssertUnwindSafe(handler.oneshot(request)).catch_unwind());
-    // most calls are answered from memory at the first poll and need no timer
-    let first = poll_fn(|context| Poll::Ready(call.as_mut().poll(context))).await;
-    let outcome = match first {
-        Poll::Ready(outcome) => outcome,
-        Poll::Pending => match timeout_at(deadline.0, call).await {
-            Ok(outcome) => outcome,
-            Err(_) => return (answers.deadline_exceeded)("handler"),
-        },
-    };
-    match outcome {
-        Ok(Ok(response)) => response,
-        Ok(Err(never)) => match never {},
-        // the panic hook has logged the place
-        Err(_) => (answers.refused)(Reason::Internal),
+    // services that are generated, and the router, are always ready
+    let call = catch_unwind(AssertUnwindSafe(|| handler.call(request)));
+    // the panic hook has logged the place
+    let call = call.map_err(|_| (answers.refused)(Reason::Internal))?;
+    Ok(Begun {
+        deadline,
+        call: AssertUnwindSafe(call).catch_unwind(),
+    })
+}
+
+impl<F> Begun<F>
+where
+    F: Future<Output = Result<Response<Body>, Infallible>>,
+{
+    async fn response(self, shared: &CallsOfConnection) -> Response<Body> {
+        let answers = shared.answers;
+        let mut call = pin!(self.call);
+        // most calls are answered from memory at the first poll and need no timer
+        let first = poll_fn(|context| Poll::Ready(call.as_mut().poll(context))).await;
+        let outcome = match first {
+            Poll::Ready(outcome) => outcome,
+            Poll::Pending => match timeout_at(self.deadline.0, call).await {
+                Ok(outcome) => outcome,
+                Err(_) => return (answers.deadline_exceeded)("handler"),
+            },
+        };
+        match outcome {
+            Ok(Ok(response)) => response,
+            Ok(Err(never)) => match never {},
+            // the panic hook has logged the place
+            Err(_) => (answers.refused)(Reason::Internal),
+        }
     }
 }
 

@@ -33,6 +33,8 @@ use crate::{
 
 /// Longer replies, after decompression, are cut off and count as unusable.
 pub const MAX_REPLY_BYTES: usize = 64 * 1024;
+/// Room for a reply that does not say how long it is.
+const UNANNOUNCED: usize = 4096;
 /// Idle connections are closed before a vendor's load balancer closes them under a request.
 const POOL_IDLE: Duration = Duration::from_secs(45);
 const TCP_KEEPALIVE: Duration = Duration::from_secs(30);
@@ -262,7 +264,7 @@ impl HttpClient {
         let early = tokio::select! {
             biased;
             reply = &mut reply => Some(reply),
-            () = departure.decided() => None,
+            _ = departure.decided() => None,
             () = tokio::time::sleep(self.connect_timeout) => {
                 Some(Err(Failure::Exchange("no connection in time")))
             }
@@ -300,11 +302,13 @@ impl HttpClient {
         let content_type = headers::content_type(response.headers());
         let retry_after = headers::retry_after(response.headers());
         let clock_skew_seconds = headers::clock_skew_seconds(response.headers());
-        let announced = response.content_length().unwrap_or(0);
+        let announced = response.content_length().unwrap_or(UNANNOUNCED as u64);
         if announced > MAX_REPLY_BYTES as u64 {
             return Err(Failure::Exchange("the reply is too long"));
         }
-        let mut body = Zeroizing::new(Vec::with_capacity(MAX_REPLY_BYTES.min(4096)));
+        // as large as need be and no larger, because all of it is overwritten in the end
+        let expected = usize::try_from(announced).unwrap_or(MAX_REPLY_BYTES);
+        let mut body = Zeroizing::new(Vec::with_capacity(expected));
         loop {
             let chunk = response.chunk().await;
             let chunk = chunk.map_err(|_| Failure::Exchange("the reply broke off"))?;

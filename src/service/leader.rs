@@ -51,7 +51,7 @@ impl Inner {
             self.hold_if_unknown(flight.tags(), denial);
         }
         let outcome = ended.outcome.clone();
-        self.remember(&flight, ended).await;
+        Box::pin(self.remember(&flight, ended)).await;
         events::flight_ended(match &outcome {
             Ok(conclusion) => conclusion.answer.finding.result_name(),
             Err(denial) => denial.reason_name(),
@@ -68,7 +68,7 @@ impl Inner {
     ) -> Ended {
         // somebody else's call may have landed between our look into the cache and our boarding
         if ask.mode != CacheMode::Bypass
-            && let Some(conclusion) = self.cached(flight.tags(), ask).await
+            && let Some(conclusion) = self.cached(flight.tags(), ask)
         {
             return Ended::known(Ok(Arc::new(conclusion)), None);
         }
@@ -77,7 +77,8 @@ impl Inner {
         loop {
             if let Some(sharing) = self.sharing.as_ref().filter(|_| shares) {
                 let now = || self.clock.now();
-                match sharing.seat(flight, ask, now, asks_anew).await {
+                // boxed, here and below, so that what waits does not carry the size of what may come
+                match Box::pin(sharing.seat(flight, ask, now, asks_anew)).await {
                     Seated::Ours | Seated::Alone => {}
                     Seated::Known(outcome, stored) => return Ended::known(outcome, stored),
                 }
@@ -86,7 +87,7 @@ impl Inner {
             attempts.append(&mut travelled.attempts);
             travelled.attempts = std::mem::take(&mut attempts);
             if !travelled.seat_lost {
-                let ended = self.concluded(flight, ask, travelled).await;
+                let ended = self.concluded(flight, ask, travelled);
                 return Ended {
                     was_flown: shares,
                     ..ended
@@ -130,7 +131,7 @@ impl Inner {
     }
 
     /// What a way past the vendors came to.
-    async fn concluded(&self, flight: &Flight, ask: &Ask, travelled: Travelled) -> Ended {
+    fn concluded(&self, flight: &Flight, ask: &Ask, travelled: Travelled) -> Ended {
         let (outcome, hold) = match travelled.result {
             Ok((answer, provider, source)) => {
                 let conclusion = Conclusion {
@@ -143,7 +144,7 @@ impl Inner {
                 (Ok(Arc::new(conclusion)), None)
             }
             Err(denial) => {
-                let stale = self.stale(flight.tags(), ask, travelled.attempts).await;
+                let stale = self.stale(flight.tags(), ask, travelled.attempts);
                 let hold = Some(denial.clone()).filter(is_unknown);
                 (stale.ok_or_else(|| Arc::new(denial)), hold)
             }

@@ -53,8 +53,8 @@ impl Ended {
 }
 
 impl Inner {
-    pub(super) async fn cached(&self, tags: &Tags<QuestionTag>, ask: &Ask) -> Option<Conclusion> {
-        let stored = self.cache.get(tags).await?;
+    pub(super) fn cached(&self, tags: &Tags<QuestionTag>, ask: &Ask) -> Option<Conclusion> {
+        let stored = self.cache.get(tags)?;
         let usable =
             stored.is_fresh(self.clock.now(), ask.max_age) && ask.caller.may_use(&stored.provider);
         usable.then(|| Conclusion {
@@ -82,7 +82,7 @@ impl Inner {
             .and_then(|stored| Conclusion::of_store(stored, ask, self.clock.now()));
         events::cache_lookup(Tier::Shared, CacheOutcome::of(conclusion.is_some()));
         if let Some(stored) = stored {
-            self.cache.put(tags, &stored).await;
+            self.cache.put(tags, &stored);
             if keys.is_being_exchanged() {
                 self.keep_under_both_keys(keys, tags, &stored).await;
             }
@@ -127,13 +127,13 @@ impl Inner {
     }
 
     /// Card information that is too old to be given out freely, when every vendor has failed.
-    pub(super) async fn stale(
+    pub(super) fn stale(
         &self,
         tags: &Tags<QuestionTag>,
         ask: &Ask,
         attempts: Vec<Attempt>,
     ) -> Option<Arc<Conclusion>> {
-        let stored = self.cache.get(tags).await?;
+        let stored = self.cache.get(tags)?;
         let now = self.clock.now();
         let usable = now < stored.stale_until
             && ask
@@ -164,7 +164,7 @@ impl Inner {
     /// who wait for it. Only then may it be told.
     pub(super) async fn remember(&self, flight: &Flight, ended: Ended) {
         let tags = flight.tags();
-        let kept = self.keep_here(flight, &ended).await;
+        let kept = self.keep_here(flight, &ended);
         let mut runs = flight.take_runs();
         let card = tags.map(QuestionTag::card);
         let ids = end_there(&mut runs, &ended.outcome, card);
@@ -205,11 +205,11 @@ impl Inner {
     }
 
     /// Keeps an answer in this process; says what is kept of a call that was made.
-    async fn keep_here(&self, flight: &Flight, ended: &Ended) -> Option<Arc<Stored>> {
+    fn keep_here(&self, flight: &Flight, ended: &Ended) -> Option<Arc<Stored>> {
         let tags = flight.tags();
         if let Some(stored) = &ended.stored {
             // it came from another replica, with its own time
-            self.cache.put(tags, stored).await;
+            self.cache.put(tags, stored);
             return None;
         }
         let Ok(conclusion) = &ended.outcome else {
@@ -224,7 +224,7 @@ impl Inner {
             return None;
         }
         let stored = Arc::new(self.storable(conclusion, self.clock.now())?);
-        self.cache.put(tags, &stored).await;
+        self.cache.put(tags, &stored);
         Some(stored)
     }
 

@@ -261,7 +261,8 @@ impl<'a> Journey<'a> {
             let number = self.attempts.len() + 1;
             span.set(keys::ATTEMPT, i64::try_from(number).unwrap_or(i64::MAX));
         }
-        span.within(self.attempt(lane, permit)).await
+        // boxed, so that a question that waits for a place does not carry the size of a call
+        span.within(Box::pin(self.attempt(lane, permit))).await
     }
 
     async fn attempt(&mut self, lane: &Arc<Lane>, permit: Permit) -> Next {

@@ -3,10 +3,7 @@
 //! The stock formatter calls the time `timestamp` and nests the fields; ledger lines and log
 //! pipelines want `time` and a flat object.
 
-use std::{
-    fmt::{self, Write},
-    io,
-};
+use std::fmt::{self, Write};
 
 use serde_json::Value;
 use tracing::{
@@ -176,21 +173,7 @@ impl Visit for Fields {
 }
 
 fn write_string(writer: &mut Writer<'_>, text: &str) -> fmt::Result {
-    let mut sink = Utf8Sink(writer);
-    serde_json::to_writer(&mut sink, text).map_err(|_| fmt::Error)
-}
-
-/// Lets serde write into a formatter.
-struct Utf8Sink<'a, 'w>(&'a mut Writer<'w>);
-
-impl io::Write for Utf8Sink<'_, '_> {
-    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-        let text = std::str::from_utf8(bytes).map_err(io::Error::other)?;
-        self.0.write_str(text).map_err(io::Error::other)?;
-        Ok(bytes.len())
-    }
-
-    fn flush(&mut self) -> io::Result<()> {
-        Ok(())
-    }
+    // in one piece: a line of the ledger has a hundred characters to escape
+    let quoted = serde_json::to_string(text).map_err(|_| fmt::Error)?;
+    writer.write_str(&quoted)
 }

@@ -17,6 +17,8 @@ mod span;
 
 use std::{cell::RefCell, pin::Pin, task::Poll};
 
+use pin_project_lite::pin_project;
+
 use self::span::Recording;
 pub use self::{context::Context, span::Span};
 
@@ -99,25 +101,49 @@ pub(super) fn ids() -> Option<(String, Option<String>)> {
     })
 }
 
-/// A future during whose polls a span is the current one.
-struct Within<F> {
-    current: Option<Current>,
-    future: F,
+pin_project! {
+    /// A future during whose polls a span is the current one.
+    ///
+    /// It owns the future itself: an `async fn` that takes one by value has room for it twice, as
+    /// its argument and as what it waits for.
+    pub struct Within<F> {
+        current: Option<Current>,
+        #[pin]
+        future: F,
+    }
 }
 
-impl<F: Future> Future for Within<Pin<&mut F>> {
+impl<F: Future> Future for Within<F> {
     type Output = F::Output;
 
     fn poll(self: Pin<&mut Self>, context: &mut std::task::Context<'_>) -> Poll<F::Output> {
-        let this = self.get_mut();
-        if this.current.is_none() {
-            return this.future.as_mut().poll(context);
-        }
-        let outer = CURRENT.replace(this.current.clone());
-        // put back even when the poll panics: panics are caught further out and the thread goes on
-        let _restored = Restored(Some(outer));
-        this.future.as_mut().poll(context)
+        let this = self.project();
+        let _restored = this.current.clone().map(enter);
+        this.future.poll(context)
     }
+}
+
+pin_project! {
+    /// A future that a span is about.
+    pub struct Around<F> {
+        #[pin]
+        within: Within<F>,
+        _span: Span,
+    }
+}
+
+impl<F: Future> Future for Around<F> {
+    type Output = F::Output;
+
+    fn poll(self: Pin<&mut Self>, context: &mut std::task::Context<'_>) -> Poll<F::Output> {
+        self.project().within.poll(context)
+    }
+}
+
+/// Makes a span the current one, until what is returned is dropped: also by a panic, which is
+/// caught further out while the thread goes on.
+fn enter(current: Current) -> Restored {
+    Restored(Some(CURRENT.replace(Some(current))))
 }
 
 struct Restored(Option<Option<Current>>);

@@ -148,7 +148,7 @@ async fn fill(cache: &LocalCache, entries: u64) -> Result<(), Failure> {
             fresh_until: now + DAY,
             stale_until: now + DAY,
         };
-        cache.put(&tag.into(), &stored).await;
+        cache.put(&tag.into(), &stored);
     }
     cache.settle().await;
     Ok(())

@@ -13,7 +13,8 @@ use std::{
 
 use bytes::Bytes;
 use http_body::{Body, Frame, SizeHint};
-use tokio::sync::watch;
+use parking_lot::Mutex;
+use tokio::sync::oneshot;
 use zeroize::Zeroizing;
 
 /// A connection drops a given-up request when it is next polled; longer than this it may hang.
@@ -29,41 +30,58 @@ pub(super) enum Left {
 }
 
 /// Watches a request's body.
-pub(super) struct Departure(watch::Receiver<bool>);
+pub(super) struct Departure {
+    asked_for: oneshot::Receiver<()>,
+    left: Option<Left>,
+}
 
 /// A request's body that tells when it is asked for; overwritten when it is dropped.
 pub(super) struct WatchedBody {
     data: Option<Zeroizing<Vec<u8>>>,
-    asked_for: watch::Sender<bool>,
+    /// Taken when it is asked for.
+    asked_for: Mutex<Option<oneshot::Sender<()>>>,
 }
 
 /// Makes a body and its watcher.
 pub(super) fn watched(data: Vec<u8>) -> (WatchedBody, Departure) {
-    let (asked_for, watcher) = watch::channel(false);
-    let data = Some(Zeroizing::new(data)).filter(|data| !data.is_empty());
-    (WatchedBody { data, asked_for }, Departure(watcher))
+    let (sender, receiver) = oneshot::channel();
+    let body = WatchedBody {
+        data: Some(Zeroizing::new(data)).filter(|data| !data.is_empty()),
+        asked_for: Mutex::new(Some(sender)),
+    };
+    let departure = Departure {
+        asked_for: receiver,
+        left: None,
+    };
+    (body, departure)
 }
 
 impl Departure {
     /// Waits until the request leaves or never can.
-    pub(super) async fn decided(&mut self) {
-        // an error says that the body is gone, which decides it as well
-        let _ = self.0.wait_for(|asked_for| *asked_for).await;
+    pub(super) async fn decided(&mut self) -> Left {
+        if let Some(left) = self.left {
+            return left;
+        }
+        let left = match (&mut self.asked_for).await {
+            Ok(()) => Left::Perhaps,
+            Err(_gone_unasked) => Left::SurelyNot,
+        };
+        *self.left.insert(left)
     }
 
     /// Whether a request that was given up had left.
     pub(super) async fn settle(mut self) -> Left {
-        match tokio::time::timeout(SETTLE, self.0.wait_for(|asked_for| *asked_for)).await {
-            Ok(Err(_gone_unasked)) => Left::SurelyNot,
-            Ok(Ok(_)) | Err(_) => Left::Perhaps,
-        }
+        let decided = tokio::time::timeout(SETTLE, self.decided()).await;
+        decided.unwrap_or(Left::Perhaps)
     }
 }
 
 impl WatchedBody {
     fn note(&self) {
-        self.asked_for
-            .send_if_modified(|asked_for| !std::mem::replace(asked_for, true));
+        if let Some(asked_for) = self.asked_for.lock().take() {
+            // nobody listens any more: nobody needs to know
+            let _ = asked_for.send(());
+        }
     }
 }
 

@@ -17,37 +17,34 @@ const HEX_TOKEN: usize = 16;
 pub(super) fn find(text: &[u8]) -> Vec<Range<usize>> {
     let mut found = Vec::new();
     let mut at = 0;
-    while at < text.len() {
-        if !is_digit(text, at) {
-            at += 1;
-            continue;
+    while let Some(start) = (at..text.len()).find(|at| is_digit(text, *at)) {
+        // most digits are those of times and counts: nothing is collected for them
+        let (mut digits, mut end) = (0, start);
+        for group in groups(text, start) {
+            digits += group.len();
+            end = group.end;
         }
-        let groups = groups(text, at);
-        let digits: usize = groups.iter().map(Range::len).sum();
-        at = groups.last().map_or(at + 1, |last| last.end);
         if digits >= FEWEST_DIGITS {
+            let groups: Vec<_> = groups(text, start).collect();
             look_at(text, &groups, &mut found);
         }
+        at = end;
     }
     found
 }
 
 /// Digits, and further digits behind single separators.
-fn groups(text: &[u8], start: usize) -> Vec<Range<usize>> {
-    let mut groups = Vec::new();
-    let mut at = start;
-    loop {
-        let begun = at;
-        while is_digit(text, at) {
-            at += 1;
-        }
-        groups.push(begun..at);
-        let next = at + separator(text, at);
-        if next == at || !is_digit(text, next) || groups.len() == MOST_GROUPS {
-            return groups;
-        }
-        at = next;
-    }
+fn groups(text: &[u8], start: usize) -> impl Iterator<Item = Range<usize>> {
+    let mut next = Some(start);
+    let group = move || {
+        let begun = next.take()?;
+        let more = text.get(begun..).unwrap_or_default().iter();
+        let end = begun + more.take_while(|byte| byte.is_ascii_digit()).count();
+        let after = end + separator(text, end);
+        next = Some(after).filter(|after| *after != end && is_digit(text, *after));
+        Some(begun..end)
+    };
+    std::iter::from_fn(group).take(MOST_GROUPS)
 }
 
 /// The length of a separator as people and URLs put it into numbers; 0 where there is none.

@@ -14,7 +14,7 @@ use opentelemetry::{
 use opentelemetry_sdk::trace::{SpanData, SpanEvents, SpanLinks};
 use parking_lot::Mutex;
 
-use super::{CURRENT, Context, Current, Within, keys};
+use super::{Around, CURRENT, Context, Current, Within, keys};
 use crate::telemetry::{events::RpcMethod, otlp, redaction};
 
 /// Events and links beyond these are dropped; the service makes no more than a few.
@@ -269,11 +269,25 @@ impl Span {
         }
     }
 
+    /// Does something with this span as the current one.
+    pub fn during<T>(&self, work: impl FnOnce() -> T) -> T {
+        let _restored = self.current.clone().map(super::enter);
+        work()
+    }
+
     /// Runs a future with this span as the current one.
-    pub async fn within<F: Future>(&self, future: F) -> F::Output {
-        let future = std::pin::pin!(future);
+    pub fn within<F: Future>(&self, future: F) -> Within<F> {
         let current = self.current.clone();
-        Within { current, future }.await
+        Within { current, future }
+    }
+
+    /// The same for a future that has the span to itself: it ends with it.
+    pub fn around<F: Future>(self, future: F) -> Around<F> {
+        let within = self.within(future);
+        Around {
+            within,
+            _span: self,
+        }
     }
 
     fn recording(&self) -> Option<&Recording> {
