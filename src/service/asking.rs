@@ -64,36 +64,35 @@ impl Service {
             Err(denial) => return Asked::AtOnce(Err(denial)),
         };
         if ask.request_id.is_some() {
-            return Asked::Later(Box::pin(self.under_its_id(ask)));
+            return Asked::Later(Box::pin(async move { self.under_its_id(&ask).await }));
         }
         match self.inner.known(&ask, first) {
             Ok(conclusion) => Asked::AtOnce(Ok(conclusion.reply_to_follower())),
-            Err(sought) => Asked::Later(Box::pin(self.seek_anonymously(ask, sought))),
+            Err(sought) => Asked::Later(Box::pin(async move {
+                // what a block holds is held once; arguments of an `async fn` are held twice
+                self.seek(&ask, &sought, None).await
+            })),
         }
     }
 
-    async fn seek_anonymously(&self, ask: Ask, sought: Sought) -> Result<Reply, Denial> {
-        self.seek(&ask, &sought, None).await
-    }
-
     /// Answers a question that has a request id: what is known by it comes before memory.
-    async fn under_its_id(&self, ask: Ask) -> Result<Reply, Denial> {
+    async fn under_its_id(&self, ask: &Ask) -> Result<Reply, Denial> {
         let inner = &self.inner;
         let Some(id) = ask.request_id else {
             return Err(Denial::because(Reason::Internal));
         };
-        let run = match inner.begin(&ask, id).await? {
+        let run = match inner.begin(ask, id).await? {
             Started::Run(run) => run,
             Started::Earlier(remembered) => return remembered.reply(),
         };
-        let known = inner.known(&ask, inner.first_candidate(&ask)?);
+        let known = inner.known(ask, inner.first_candidate(ask)?);
         match known {
             Ok(conclusion) => {
                 let keys = inner.keys.load();
                 let card = || keys.each(|key| key.cache_card(ask.question.expose_card()));
                 Ok(answered(Some(run), card, conclusion))
             }
-            Err(sought) => self.seek(&ask, &sought, Some(run)).await,
+            Err(sought) => self.seek(ask, &sought, Some(run)).await,
         }
     }
 
@@ -191,7 +190,8 @@ impl Service {
         let flight = Arc::clone(flight);
         let (ask, candidates) = (wish.ask.clone(), wish.candidates.to_vec());
         let span = flight.begin_span();
-        let leading = inner.lead(flight, ask, candidates, wish.asks_anew);
+        let asks_anew = wish.asks_anew;
+        let leading = async move { inner.lead(&flight, &ask, &candidates, asks_anew).await };
         self.inner
             .leaders
             .spawn_on(span.around(leading), &self.inner.outside);

@@ -133,7 +133,9 @@ impl Flight {
             return timeout_at(deadline, self.outcome()).await;
         }
         let span = Span::part("flight");
-        let outcome = span.within(timeout_at(deadline, self.outcome())).await;
+        // boxed, so that those who lead do not carry the size of it about
+        let waiting = Box::pin(timeout_at(deadline, self.outcome()));
+        let outcome = span.within(waiting).await;
         span.set(keys::ROLE, "follower");
         if let Some(leader) = self.span.get() {
             span.link(leader);

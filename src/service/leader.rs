@@ -27,13 +27,13 @@ use crate::{
 impl Inner {
     /// Has a question asked, remembers what came of it, and tells everybody who waits.
     pub(super) async fn lead(
-        self: Arc<Self>,
-        flight: Arc<Flight>,
-        ask: Ask,
-        candidates: Vec<Arc<Lane>>,
+        &self,
+        flight: &Flight,
+        ask: &Ask,
+        candidates: &[Arc<Lane>],
         asks_anew: bool,
     ) {
-        let asking = AssertUnwindSafe(self.find_out(&flight, &ask, &candidates, asks_anew));
+        let asking = AssertUnwindSafe(self.find_out(flight, ask, candidates, asks_anew));
         let ended = asking.catch_unwind().await.unwrap_or_else(|_panic| {
             let unknown = flight.was_sent();
             let denial = Denial::because(if unknown {
@@ -51,12 +51,12 @@ impl Inner {
             self.hold_if_unknown(flight.tags(), denial);
         }
         let outcome = ended.outcome.clone();
-        Box::pin(self.remember(&flight, ended)).await;
+        Box::pin(self.remember(flight, ended)).await;
         events::flight_ended(match &outcome {
             Ok(conclusion) => conclusion.answer.finding.result_name(),
             Err(denial) => denial.reason_name(),
         });
-        self.flights.land(&flight, outcome);
+        self.flights.land(flight, outcome);
     }
 
     async fn find_out(
@@ -125,9 +125,10 @@ impl Inner {
             let purse = purses.entry(Arc::clone(&caller.name));
             purse.or_insert_with(|| caller.budget.clone());
         }
-        let journey = Journey::new(&self.policy, &self.safeguards, sharing, ask, flight, card);
+        let mut journey = Journey::new(&self.policy, &self.safeguards, sharing, ask, flight, card);
         let span = Span::part("route");
-        span.within(journey.travel(candidates)).await
+        span.within(journey.travel(candidates)).await;
+        journey.conclude()
     }
 
     /// What a way past the vendors came to.

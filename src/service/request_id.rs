@@ -34,7 +34,8 @@ const LONGEST_PAUSE: Duration = Duration::from_millis(200);
 /// A request that runs under an id.
 pub struct Run {
     token: Option<Token<Remembered>>,
-    shared: Option<SharedRun>,
+    /// Boxed: most runs have none, and every waiting call has room for a run.
+    shared: Option<Box<SharedRun>>,
 }
 
 /// Its part in the shared store.
@@ -83,7 +84,7 @@ impl Run {
 
     /// It has begun in the shared store too.
     pub fn share(&mut self, shared: SharedRun) {
-        self.shared = Some(shared);
+        self.shared = Some(Box::new(shared));
     }
 
     /// What it is in the shared store.

@@ -127,7 +127,7 @@ impl<'a> Journey<'a> {
     /// Asks one vendor after another until the asking ends: each in its turn, then those that had
     /// no place, then the one that recovers first if all are failing, then once more those that
     /// surely did not run the request.
-    pub async fn travel(mut self, candidates: &[Arc<Lane>]) -> Travelled {
+    pub async fn travel(&mut self, candidates: &[Arc<Lane>]) {
         let mut busy = Vec::new();
         let mut open = Vec::new();
         let mut next = Next::GoOn;
@@ -150,7 +150,7 @@ impl<'a> Journey<'a> {
                 Err(Obstacle::Skipped(outcome)) => self.passed(lane, outcome),
             }
             match std::mem::replace(&mut next, Next::GoOn) {
-                Next::Stop => return self.conclude(),
+                Next::Stop => return,
                 Next::Busy(_) => {
                     self.passed(lane, AttemptOutcome::Throttled);
                     busy.push(lane);
@@ -161,7 +161,6 @@ impl<'a> Journey<'a> {
         if self.after_the_first_round(&busy, &open).await == Next::GoOn {
             self.retry().await;
         }
-        self.conclude()
     }
 
     /// Those that had no place, and the one that recovers first if all are failing.
@@ -399,9 +398,9 @@ impl<'a> Journey<'a> {
         (attempt, next)
     }
 
-    /// The reply after all attempts: a definite answer; else that the outcome is unknown, if that
-    /// of any attempt is; else the last answer; else that nobody answered, and why.
-    fn conclude(self) -> Travelled {
+    /// What the way came to: a definite answer; else that the outcome is unknown, if that of any
+    /// attempt is; else the last answer; else that nobody answered, and why.
+    pub fn conclude(self) -> Travelled {
         let definite = self.last_answer.as_ref().filter(|(answer, _, source)| {
             let finding = &answer.finding;
             let open = *source == Source::Embedded && says_nothing(finding);
