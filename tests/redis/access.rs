@@ -22,7 +22,9 @@ use tokio::runtime::Handle;
 use uuid::Uuid;
 
 use crate::{
-    house::{Act, Plan, Vendor, ask, ask_about, ask_with, card, refusal, replica_with, until},
+    house::{
+        Act, Plan, Vendor, ask, ask_about, ask_with, card, refusal, replica, replica_with, until,
+    },
     server::Redis,
 };
 
@@ -82,6 +84,16 @@ impl Log {
         text.lines().any(|line| {
             let line: serde_json::Value = serde_json::from_str(line).unwrap();
             line["fields"]["reason"] == reason && line["fields"]["key"] == key
+        })
+    }
+
+    /// Whether a policy was named as one that forgets.
+    fn names_policy(&self, policy: &str) -> bool {
+        let log = self.0.lock();
+        let text = String::from_utf8_lossy(&log);
+        text.lines().any(|line| {
+            let line: serde_json::Value = serde_json::from_str(line).unwrap();
+            line["fields"]["policy"] == policy
         })
     }
 
@@ -304,4 +316,18 @@ async fn a_user_needs_no_more_rights_than_the_page_names() {
     })
     .await;
     assert!(log.tells("it does not permit what is needed", "cache.redis.url"));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_store_that_forgets_what_it_was_given_is_reported() {
+    let log = Log::begin();
+    let vendor = Vendor::new(&[Act::Answer(ResultCode::Match)]);
+    let keeping = Redis::start_with(&["--maxmemory-policy", "noeviction"]);
+    drop(replica(&keeping, &vendor).await);
+    // no other test has this policy
+    assert!(!log.names_policy("volatile-random"));
+    let forgetting = Redis::start_with(&["--maxmemory-policy", "volatile-random"]);
+    drop(replica(&forgetting, &vendor).await);
+    assert!(log.names_policy("volatile-random"));
+    assert!(!log.names_policy("noeviction"));
 }

@@ -5,9 +5,11 @@ use std::{sync::Arc, time::Duration};
 use cardproof::{
     cache::{
         Digests, KeyRing, QuestionTag, Scope, Tags,
-        shared::{Board, Boarded, Family, GuardLimits, Seat, Shared, Slot, Stake, Staked, token},
+        shared::{
+            Board, Boarded, Family, GuardLimits, Seat, Settle, Shared, Slot, Stake, Staked, token,
+        },
     },
-    domain::{Charge, ResultCode, Source},
+    domain::{Charge, GuardEffect, ResultCode, Source},
     provider::ProviderErrorKind as Kind,
     service::ask::CacheMode,
 };
@@ -66,8 +68,8 @@ impl ByHand {
         }
     }
 
-    async fn send(&self, seat: &Seat, lasts: Duration, hold: Duration) -> Staked {
-        let stake = Stake {
+    fn stake(&self, seat: &Seat, lasts: Duration, hold: Duration) -> Stake {
+        Stake {
             seat: seat.clone(),
             call_lasts: lasts,
             hold,
@@ -87,7 +89,11 @@ impl ByHand {
             pace: None,
             prices: Vec::new(),
             ids: Vec::new(),
-        };
+        }
+    }
+
+    async fn send(&self, seat: &Seat, lasts: Duration, hold: Duration) -> Staked {
+        let stake = self.stake(seat, lasts, hold);
         self.store.stake(&stake).await.unwrap()
     }
 }
@@ -232,6 +238,39 @@ async fn a_leader_that_dies_after_it_sends_is_not_replaced() {
     );
     service.ask(ask("张三")).await.unwrap();
     assert_eq!(vendor.calls(), 1, "the hold has ended");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_slot_that_has_lapsed_is_counted_once() {
+    let redis = Redis::start();
+    let vendor = Vendor::new(&[Act::Answer(ResultCode::Match)]);
+    let late = ByHand::new(&redis).await;
+    let service = replica(&redis, &vendor).await;
+    let seat = late.seat("张三", LONG).await;
+    let stake = late.stake(&seat, Duration::from_millis(200), LONG);
+    let staked = late.store.stake(&stake).await.unwrap();
+    assert!(matches!(staked, Staked::Taken { .. }));
+    let counts = async || {
+        let shown = service.guard_show(&crate::house::card()).await.unwrap();
+        let counts = shown.verification.unwrap();
+        (counts.calls, counts.mismatches, counts.in_flight)
+    };
+    assert_eq!(counts().await, (0, 0, 1));
+    // 200 ms and the grace of two seconds
+    tokio::time::sleep(Duration::from_millis(2600)).await;
+    assert_eq!(counts().await, (1, 1, 0));
+    // its owner comes back after all
+    let settle = Settle {
+        slot: stake.slot,
+        was_staked: true,
+        after_seed: 0,
+        effect: GuardEffect::Mismatch,
+        day: -1,
+        refunds: Vec::new(),
+        spent: Vec::new(),
+    };
+    late.store.settle(&seat, settle, LONG).await;
+    assert_eq!(counts().await, (1, 1, 0));
 }
 
 #[tokio::test(flavor = "multi_thread")]

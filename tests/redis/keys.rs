@@ -115,3 +115,24 @@ async fn a_replica_goes_through_all_steps_without_forgetting() {
     }
     assert_eq!(vendor.calls(), 2);
 }
+
+/// Replicas that know one key only count under it alone; whoever reads both brings them together.
+#[tokio::test(flavor = "multi_thread")]
+async fn what_was_counted_under_the_old_key_alone_counts_when_the_new_one_is_left() {
+    let redis = Redis::start();
+    let vendor = Vendor::new(&[
+        Act::Answer(ResultCode::Mismatch),
+        Act::Answer(ResultCode::CardExpired),
+        Act::Answer(ResultCode::Mismatch),
+    ]);
+    let old = step(&redis, &vendor, 0).await;
+    old.ask(ask("张三")).await.unwrap();
+    let both = step(&redis, &vendor, 2).await;
+    both.ask(ask("李四")).await.unwrap();
+    let new = step(&redis, &vendor, 3).await;
+    let counts = new.guard_show(&card()).await.unwrap().verification.unwrap();
+    assert_eq!((counts.calls, counts.mismatches), (2, 1));
+    new.ask(ask("王五")).await.unwrap();
+    assert_eq!(refusal(&new, ask("赵六")).await, "CARD_ATTEMPTS_EXCEEDED");
+    assert_eq!(vendor.calls(), 3);
+}

@@ -215,6 +215,53 @@ async fn a_call_that_nobody_lands_is_held_though_the_store_was_emptied() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_store_that_is_back_is_told_of_a_call_that_began_without_it() {
+    let redis = Redis::start();
+    let answer = [Act::Answer(ResultCode::Mismatch)];
+    let vendor = Vendor::slow(&answer, Duration::from_secs(5));
+    let mut alone = patient();
+    alone.on_loss = OnLoss::Degrade;
+    let one = replica_as(&redis, &vendor, alone).await;
+    let two = replica_as(&redis, &vendor, patient()).await;
+    redis.signal("-STOP");
+    is_lost(&one).await;
+    let asking = one.clone();
+    let call = tokio::spawn(async move { asking.ask(ask("张三")).await.is_ok() });
+    until("the call is sent", SOON, async || vendor.calls() == 1).await;
+    redis.signal("-CONT");
+    comes_back(&one).await;
+    comes_back(&two).await;
+    let counts = async || {
+        let shown = two.guard_show(&card()).await?.verification?;
+        Some((shown.calls, shown.mismatches, shown.in_flight))
+    };
+    until("its slot is known", SOON, async || {
+        counts().await == Some((0, 0, 1))
+    })
+    .await;
+    assert!(!call.is_finished(), "the call is still under way");
+    assert!(call.await.unwrap());
+    assert_eq!(counts().await, Some((1, 1, 0)), "counted once");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_store_that_is_lost_on_the_way_stops_whoever_refuses() {
+    let redis = Redis::start();
+    let first = Act::Fail(ProviderErrorKind::NotSent);
+    let acts = [first, Act::Answer(ResultCode::Match)];
+    let vendor = Vendor::slow(&acts, Duration::from_secs(1));
+    let one = replica_as(&redis, &vendor, patient()).await;
+    let asking = one.clone();
+    let call = tokio::spawn(async move { refusal(&asking, ask("张三")).await });
+    until("the call is sent", SOON, async || vendor.calls() == 1).await;
+    redis.signal("-STOP");
+    let told = call.await.unwrap();
+    redis.signal("-CONT");
+    assert_eq!(told, "SHARED_STATE_UNAVAILABLE");
+    assert_eq!(vendor.calls(), 1, "nothing is sent again without the store");
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_full_store_is_a_lost_one_until_there_is_room() {
     let redis = Redis::start_with(&["--maxmemory-policy", "noeviction"]);
     let vendor = Vendor::new(&[Act::Answer(ResultCode::Match)]);

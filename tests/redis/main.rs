@@ -21,3 +21,4 @@ mod ids;
 mod keys;
 mod loss;
 mod server;
+mod shares;

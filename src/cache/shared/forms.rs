@@ -326,3 +326,53 @@ pub(super) fn millis(duration: Duration) -> u64 {
         .unwrap_or(MOST)
         .min(MOST)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::cache::key::Digests;
+
+    /// Forms whose clock is moved by the second part.
+    fn forms() -> (Forms, Arc<AtomicI64>) {
+        let offset = Arc::new(AtomicI64::new(0));
+        let moved = Arc::clone(&offset);
+        let forms = Forms::new(
+            Names::new("test"),
+            Arc::new(move || moved.load(Ordering::Relaxed)),
+        );
+        (forms, offset)
+    }
+
+    fn ring() -> KeyRing {
+        KeyRing {
+            current: Digests::new(b"key"),
+            previous: None,
+        }
+    }
+
+    #[test]
+    fn a_value_is_not_believed_after_its_end_however_long_the_store_keeps_it() {
+        let (forms, offset) = forms();
+        let place = || std::iter::once("place".to_owned());
+        let sealed = forms.seal(&ring(), place(), b"value", Duration::from_secs(60));
+        let opened = || forms.open(&ring(), 0, "place", &sealed[0]);
+        assert_eq!(opened().as_deref(), Some(&b"value"[..]));
+        offset.store(59_000, Ordering::Relaxed);
+        assert_eq!(opened().as_deref(), Some(&b"value"[..]));
+        offset.store(61_000, Ordering::Relaxed);
+        assert_eq!(opened(), None);
+    }
+
+    #[test]
+    fn ends_go_by_the_stores_clock_whatever_our_own_says() {
+        let (writer, _) = forms();
+        let (reader, offset) = forms();
+        let place = || std::iter::once("place".to_owned());
+        let sealed = writer.seal(&ring(), place(), b"value", Duration::from_secs(60));
+        // the reader's clock is an hour ahead, and the store's is right
+        offset.store(3_600_000, Ordering::Relaxed);
+        assert_eq!(reader.open(&ring(), 0, "place", &sealed[0]), None);
+        reader.learn_time(Timestamp::now().as_millisecond());
+        assert!(reader.open(&ring(), 0, "place", &sealed[0]).is_some());
+    }
+}
