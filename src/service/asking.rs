@@ -38,7 +38,7 @@ struct Sought {
 /// A question for which a vendor is to be asked.
 struct Wish<'a> {
     sought: &'a Sought,
-    ask: &'a Ask,
+    ask: &'a Arc<Ask>,
     candidates: &'a [Arc<Lane>],
     /// Whether it is asked anew though it is held.
     asks_anew: bool,
@@ -64,19 +64,23 @@ impl Service {
             Err(denial) => return Asked::AtOnce(Err(denial)),
         };
         if ask.request_id.is_some() {
+            let ask = Arc::new(ask);
             return Asked::Later(Box::pin(async move { self.under_its_id(&ask).await }));
         }
         match self.inner.known(&ask, first) {
             Ok(conclusion) => Asked::AtOnce(Ok(conclusion.reply_to_follower())),
-            Err(sought) => Asked::Later(Box::pin(async move {
+            Err(sought) => {
+                let ask = Arc::new(ask);
                 // what a block holds is held once; arguments of an `async fn` are held twice
-                self.seek(&ask, &sought, None).await
-            })),
+                Asked::Later(Box::pin(
+                    async move { self.seek(&ask, &sought, None).await },
+                ))
+            }
         }
     }
 
     /// Answers a question that has a request id: what is known by it comes before memory.
-    async fn under_its_id(&self, ask: &Ask) -> Result<Reply, Denial> {
+    async fn under_its_id(&self, ask: &Arc<Ask>) -> Result<Reply, Denial> {
         let inner = &self.inner;
         let Some(id) = ask.request_id else {
             return Err(Denial::because(Reason::Internal));
@@ -100,7 +104,7 @@ impl Service {
     /// under.
     async fn seek(
         &self,
-        ask: &Ask,
+        ask: &Arc<Ask>,
         sought: &Sought,
         mut run: Option<Run>,
     ) -> Result<Reply, Denial> {
@@ -188,7 +192,7 @@ impl Service {
     fn launch(&self, flight: &Arc<Flight>, wish: &Wish<'_>) {
         let inner = Arc::clone(&self.inner);
         let flight = Arc::clone(flight);
-        let (ask, candidates) = (wish.ask.clone(), wish.candidates.to_vec());
+        let (ask, candidates) = (Arc::clone(wish.ask), wish.candidates.to_vec());
         let span = flight.begin_span();
         let asks_anew = wish.asks_anew;
         let leading = async move { inner.lead(&flight, &ask, &candidates, asks_anew).await };

@@ -3,6 +3,7 @@
 
 use std::{
     collections::HashMap,
+    pin::pin,
     sync::{
         Arc, OnceLock,
         atomic::{AtomicBool, Ordering},
@@ -11,7 +12,7 @@ use std::{
 
 use parking_lot::{Mutex, MutexGuard};
 use tokio::{
-    sync::watch,
+    sync::Notify,
     time::{Instant, error::Elapsed, timeout_at},
 };
 
@@ -38,7 +39,10 @@ pub struct Flight {
     begun: Instant,
     /// The providers that may be asked: a caller who joins may be allowed others.
     candidates: Vec<ProviderName>,
-    outcome: watch::Sender<Option<Outcome>>,
+    outcome: OnceLock<Outcome>,
+    /// Told when there is an outcome. A watch channel would take ten times the room, and a crowd
+    /// that waits has a call for each of its questions.
+    landed: Notify,
     deadline: Mutex<Instant>,
     sent: AtomicBool,
     /// The span of the call, for those who join.
@@ -145,9 +149,13 @@ impl Flight {
 
     /// Waits for the outcome.
     pub async fn outcome(&self) -> Option<Outcome> {
-        let mut outcome = self.outcome.subscribe();
-        let landed = outcome.wait_for(Option::is_some).await.ok()?;
-        landed.clone()
+        let mut landed = pin!(self.landed.notified());
+        // listens before it looks, so that nothing is missed in between
+        landed.as_mut().enable();
+        if self.outcome.get().is_none() {
+            landed.await;
+        }
+        self.outcome.get().cloned()
     }
 }
 
@@ -197,7 +205,8 @@ impl Flights {
             tags,
             begun: Instant::now(),
             candidates: candidates(),
-            outcome: watch::Sender::new(None),
+            outcome: OnceLock::new(),
+            landed: Notify::new(),
             deadline: Mutex::new(deadline),
             sent: AtomicBool::new(false),
             span: OnceLock::new(),
@@ -222,7 +231,9 @@ impl Flights {
         for run in flight.take_runs() {
             run.end(Remembered::of(&outcome, flight.tags.map(QuestionTag::card)));
         }
-        let _waiting = flight.outcome.send_replace(Some(outcome));
+        // nobody else lands it
+        let _ = flight.outcome.set(outcome);
+        flight.landed.notify_waiters();
     }
 
     /// How many calls are under way.

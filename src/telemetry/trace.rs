@@ -15,7 +15,7 @@ mod context;
 pub(super) mod sampler;
 mod span;
 
-use std::{cell::RefCell, pin::Pin, task::Poll};
+use std::{cell::RefCell, pin::Pin, sync::Arc, task::Poll};
 
 use pin_project_lite::pin_project;
 
@@ -63,11 +63,11 @@ pub mod keys {
 }
 
 thread_local! {
-    static CURRENT: RefCell<Option<Current>> = const { RefCell::new(None) };
+    static CURRENT: RefCell<Option<Arc<Current>>> = const { RefCell::new(None) };
 }
 
-/// Where in a trace the work at hand stands.
-#[derive(Clone)]
+/// Where in a trace the work at hand stands. Shared: a call that waits stands there in several
+/// places.
 struct Current {
     context: Context,
     /// `None`: the trace is not recorded.
@@ -107,7 +107,7 @@ pin_project! {
     /// It owns the future itself: an `async fn` that takes one by value has room for it twice, as
     /// its argument and as what it waits for.
     pub struct Within<F> {
-        current: Option<Current>,
+        current: Option<Arc<Current>>,
         #[pin]
         future: F,
     }
@@ -142,11 +142,11 @@ impl<F: Future> Future for Around<F> {
 
 /// Makes a span the current one, until what is returned is dropped: also by a panic, which is
 /// caught further out while the thread goes on.
-fn enter(current: Current) -> Restored {
+fn enter(current: Arc<Current>) -> Restored {
     Restored(Some(CURRENT.replace(Some(current))))
 }
 
-struct Restored(Option<Option<Current>>);
+struct Restored(Option<Option<Arc<Current>>>);
 
 impl Drop for Restored {
     fn drop(&mut self) {

@@ -92,8 +92,9 @@ impl Recording {
 /// A span, or nothing where the trace is not recorded. It ends when it is dropped.
 #[must_use = "a span ends when it is dropped"]
 pub struct Span {
-    current: Option<Current>,
-    made: Option<Made>,
+    current: Option<Arc<Current>>,
+    /// Boxed: most calls are not recorded, and each has room for a few spans.
+    made: Option<Box<Made>>,
 }
 
 /// What is known of a recorded span from its beginning on.
@@ -120,9 +121,11 @@ impl Span {
         let parent = otlp::propagates().then(|| Context::of(headers)).flatten();
         let Some(context) = otlp::recorded(parent.as_ref()) else {
             return Self {
-                current: parent.map(|context| Current {
-                    context,
-                    recording: None,
+                current: parent.map(|context| {
+                    Arc::new(Current {
+                        context,
+                        recording: None,
+                    })
                 }),
                 made: None,
             };
@@ -169,15 +172,12 @@ impl Span {
 
     fn below_current(name: Cow<'static, str>, kind: SpanKind) -> Self {
         let current = CURRENT.with_borrow(Clone::clone);
-        match current {
-            Some(Current {
-                context,
-                recording: Some(_),
-            }) => {
-                let own = otlp::child_of(&context);
-                Self::begin(name, kind, own, Some(context.span_id), false)
+        match &current {
+            Some(above) if above.recording.is_some() => {
+                let own = otlp::child_of(&above.context);
+                Self::begin(name, kind, own, Some(above.context.span_id), false)
             }
-            current => Self {
+            _ => Self {
                 current,
                 made: None,
             },
@@ -192,18 +192,18 @@ impl Span {
         parent_is_remote: bool,
     ) -> Self {
         Self {
-            current: Some(Current {
+            current: Some(Arc::new(Current {
                 context,
                 recording: Some(Recording(Arc::default())),
-            }),
-            made: Some(Made {
+            })),
+            made: Some(Box::new(Made {
                 name,
                 kind,
                 parent_is_remote: parent.is_some() && parent_is_remote,
                 parent: parent.unwrap_or(SpanId::INVALID),
                 started: SystemTime::now(),
                 begun: Instant::now(),
-            }),
+            })),
         }
     }
 
@@ -298,14 +298,14 @@ impl Span {
 impl Drop for Span {
     fn drop(&mut self) {
         let Some(made) = self.made.take() else { return };
-        let Some(Current {
-            context,
-            recording: Some(recording),
-        }) = self.current.take()
+        let current = self.current.take();
+        let Some((context, recording)) = current
+            .as_ref()
+            .and_then(|it| Some((&it.context, it.recording.as_ref()?)))
         else {
             return;
         };
-        otlp::export(made.ended(&context, &recording));
+        otlp::export(made.ended(context, recording));
     }
 }
 
