@@ -39,7 +39,7 @@ struct Sought {
 struct Wish<'a> {
     sought: &'a Sought,
     ask: &'a Arc<Ask>,
-    candidates: &'a [Arc<Lane>],
+    candidates: &'a Arc<[Arc<Lane>]>,
     /// Whether it is asked anew though it is held.
     asks_anew: bool,
 }
@@ -121,7 +121,7 @@ impl Service {
         }
         // only a request id that stands for nothing yet asks anew while the question is held
         let asks_anew = ask.mode == CacheMode::Bypass && run.is_some();
-        let candidates: Vec<_> = inner.candidates(ask).cloned().collect();
+        let candidates: Arc<[_]> = inner.candidates(ask).cloned().collect();
         let wish = Wish {
             sought,
             ask,
@@ -192,7 +192,7 @@ impl Service {
     fn launch(&self, flight: &Arc<Flight>, wish: &Wish<'_>) {
         let inner = Arc::clone(&self.inner);
         let flight = Arc::clone(flight);
-        let (ask, candidates) = (Arc::clone(wish.ask), wish.candidates.to_vec());
+        let (ask, candidates) = (Arc::clone(wish.ask), Arc::clone(wish.candidates));
         let span = flight.begin_span();
         let asks_anew = wish.asks_anew;
         let leading = async move { inner.lead(&flight, &ask, &candidates, asks_anew).await };

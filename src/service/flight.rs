@@ -46,7 +46,7 @@ pub struct Flight {
     deadline: Mutex<Instant>,
     sent: AtomicBool,
     /// The span of the call, for those who join.
-    span: OnceLock<trace::Context>,
+    span: OnceLock<Box<trace::Context>>,
     /// Its seat among the calls of all replicas, if they share a store.
     seat: Mutex<Option<Seat>>,
     /// Request ids that are to be answered as this call is, whoever still waits for it.
@@ -121,7 +121,7 @@ impl Flight {
         span.set(keys::ROLE, "leader");
         if let Some(context) = span.context() {
             // nobody else begins it
-            let _ = self.span.set(context);
+            let _ = self.span.set(Box::new(context));
         }
         span
     }

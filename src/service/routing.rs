@@ -58,10 +58,11 @@ pub struct Journey<'a> {
     ask: &'a Ask,
     flight: &'a Flight,
     attempts: Vec<Attempt>,
-    /// The last attempt, as far as the shared store has not been told of it yet.
-    untold: Option<Settle>,
+    /// The last attempt, as far as the shared store has not been told of it yet. Boxed, as the
+    /// error: a question that waits for a place has neither.
+    untold: Option<Box<Settle>>,
     last_answer: Option<(Arc<Answer>, ProviderName, Source)>,
-    last_error: Option<ProviderError>,
+    last_error: Option<Box<ProviderError>>,
     /// What keeps this question from every vendor.
     stopped: Option<Stopped>,
     /// Why providers were passed over without an attempt.
@@ -294,7 +295,8 @@ impl<'a> Journey<'a> {
         } else {
             Health::SaysNothing
         });
-        self.untold = stake.settle(&result, self.table.safeguards.guard.clock().now());
+        let settle = stake.settle(&result, self.table.safeguards.guard.clock().now());
+        self.untold = settle.map(Box::new);
         let (attempt, next) = match result {
             Ok(answer) => self.weigh_answer(lane, answer),
             Err(error) => self.weigh_error(lane, error),
@@ -313,7 +315,7 @@ impl<'a> Journey<'a> {
     /// Tells the shared store of the attempt before this one.
     async fn tell(&mut self) {
         if let (Some(sharing), Some(settle)) = (self.table.sharing, self.untold.take()) {
-            sharing.settle(self.flight, settle).await;
+            sharing.settle(self.flight, *settle).await;
         }
     }
 
@@ -394,7 +396,7 @@ impl<'a> Journey<'a> {
         } else {
             Next::Stop
         };
-        self.last_error = Some(error);
+        self.last_error = Some(Box::new(error));
         (attempt, next)
     }
 
@@ -418,7 +420,7 @@ impl<'a> Journey<'a> {
         Travelled {
             result,
             attempts: self.attempts,
-            untold: self.untold,
+            untold: self.untold.map(|settle| *settle),
             seat_lost: self.stopped == Some(Stopped::SeatLost),
         }
     }

@@ -53,7 +53,6 @@ async fn probes_are_answered(house: &House) {
     println!("probes while it is busy: {:?}", begun.elapsed());
 }
 
-#[ignore = "a figure that is missed: docs/RELIABILITY.md; run it with --ignored"]
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn fifty_thousand_calls_wait_in_less_than_500_mb() {
     let house = replicas(1)

@@ -37,11 +37,11 @@ pub struct SeedCard {
     pub calls: u16,
     /// Its mismatches in a row.
     pub mismatches: u16,
-    /// See [`GuardCounts`].
+    /// See [`GuardCounts`](super::GuardCounts).
     pub calls_end: u32,
-    /// See [`GuardCounts`].
+    /// See [`GuardCounts`](super::GuardCounts).
     pub mismatches_end: u32,
-    /// See [`GuardCounts`].
+    /// See [`GuardCounts`](super::GuardCounts).
     pub closed_end: u32,
 }
 
