@@ -225,6 +225,9 @@ impl Replica {
                 .variables
                 .insert((*name).to_owned(), (*value).to_owned());
         }
+        // the last life ends first: two cannot listen at one place
+        let _ = self.child.kill();
+        let _ = self.child.wait();
         *self = Self::launch(launch);
         self.ready().await;
     }
