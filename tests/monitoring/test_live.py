@@ -73,7 +73,8 @@ class LiveTest(unittest.TestCase):
             many([f"62220300000000{number:05}"])
             many([f"62220400000000{number:05}"], "--provider", "ace")
             lasted = time.monotonic() - begun
-            if lasted > WAIT_S or (lasted > 10 and cls.unknown_charges() >= UNKNOWN_CHARGES):
+            # the breaker lets few calls through, and on a busy machine fewer
+            if lasted > 3 * WAIT_S or (lasted > 10 and cls.unknown_charges() >= UNKNOWN_CHARGES):
                 break
             time.sleep(0.2)
         cls.outage_of_redis(many)
