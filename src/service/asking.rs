@@ -4,6 +4,7 @@
 use std::{pin::Pin, sync::Arc};
 
 use tokio::time::Instant;
+use uuid::Uuid;
 
 use super::{
     Conclusion, Inner, Service,
@@ -63,9 +64,11 @@ impl Service {
             Ok(first) => first,
             Err(denial) => return Asked::AtOnce(Err(denial)),
         };
-        if ask.request_id.is_some() {
+        if let Some(id) = ask.request_id {
             let ask = Arc::new(ask);
-            return Asked::Later(Box::pin(async move { self.under_its_id(&ask).await }));
+            return Asked::Later(Box::pin(
+                async move { self.under_its_id(&ask, id, first).await },
+            ));
         }
         match self.inner.known(&ask, first) {
             Ok(conclusion) => Asked::AtOnce(Ok(conclusion.reply_to_follower())),
@@ -80,17 +83,13 @@ impl Service {
     }
 
     /// Answers a question that has a request id: what is known by it comes before memory.
-    async fn under_its_id(&self, ask: &Arc<Ask>) -> Result<Reply, Denial> {
+    async fn under_its_id(&self, ask: &Arc<Ask>, id: Uuid, first: &Lane) -> Result<Reply, Denial> {
         let inner = &self.inner;
-        let Some(id) = ask.request_id else {
-            return Err(Denial::because(Reason::Internal));
-        };
         let run = match inner.begin(ask, id).await? {
             Started::Run(run) => run,
             Started::Earlier(remembered) => return remembered.reply(),
         };
-        let known = inner.known(ask, inner.first_candidate(ask)?);
-        match known {
+        match inner.known(ask, first) {
             Ok(conclusion) => {
                 let keys = inner.keys.load();
                 let card = || keys.each(|key| key.cache_card(ask.question.expose_card()));
