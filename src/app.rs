@@ -43,6 +43,7 @@ use crate::{
     grpc::{
         api::{self, Api},
         health::HealthService,
+        hot::Hot,
         routes,
         server::{Outcome, Server, ServerLimits},
     },
@@ -188,8 +189,11 @@ fn run(
     let metrics = Arc::new(Exposition::install(&service, &callers, otlp)?);
     outside.block_on(service.find_shared_store(STORE_PATIENCE));
     let health = HealthSwitch::new();
-    let hot = Api::new(service.clone(), config.luhn, config.server.max_deadline)
-        .into_server(config.server.max_message_bytes, Arc::clone(&callers));
+    let hot = Hot::new(
+        Api::new(service.clone(), config.luhn),
+        config.server.max_message_bytes,
+        Arc::clone(&callers),
+    );
     let tls = protection::tls(config)?;
     let rest =
         routes::rest(health.clone(), config.server.reflection).map_err(|_| StartError::Contract)?;

@@ -16,11 +16,9 @@ class Shot:
         self.per_second, self.cpu_us = per_second, cpu_us
 
 
-def shoot(process, method, body, connections, streams, requests, token=None):
-    """Sends a body so many times."""
-    headers = ["content-type: application/grpc", "te: trailers"]
-    if token:
-        headers.append(f"authorization: Bearer {token}")
+def shoot(process, method, body, connections, streams, requests, token):
+    """Sends a body so many times. Whoever is measured gets the same request, the token too."""
+    headers = ["content-type: application/grpc", "te: trailers", f"authorization: Bearer {token}"]
     command = [
         tool("h2load"), "-n", requests, "-c", connections, "-m", streams, "-t", 1, "-d", body,
         *(part for header in headers for part in ("-H", header)),

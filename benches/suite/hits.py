@@ -6,7 +6,7 @@ import urllib.request
 from figures import Figure, ratios
 from h2load import shoot
 from machine import HOST, NotMeasured, load
-from setups import echo, service
+from setups import TOKEN, echo, service
 
 ROUNDS = 5
 SHAPES = {"8 × 64": (8, 64), "50 × 1": (50, 1)}
@@ -34,7 +34,7 @@ def race(servers, method, body, shape, rounds=ROUNDS):
     for _ in range(rounds):
         for name, server in servers.items():
             requests = SLOW.get(name, REQUESTS[shape])
-            shots[name].append(shoot(server, method, body, *SHAPES[shape], requests, getattr(server, "token", None)))
+            shots[name].append(shoot(server, method, body, *SHAPES[shape], requests, TOKEN))
     return shots
 
 
@@ -62,7 +62,7 @@ def verification(folder, peers):
         servers = {OURS: ours} | {kind: stack.enter_context(echo(kind, folder)) for kind in kinds}
         for name, server in servers.items():
             warm = JIT_IS_WARM_AFTER if "java" in name else SLOW.get(name, 50_000)
-            shoot(server, "VerifyBankCard", body, 8, 64, warm, getattr(server, "token", None))
+            shoot(server, "VerifyBankCard", body, 8, 64, warm, TOKEN)
         before = hits(ours)
         shots = race(servers, "VerifyBankCard", body, "8 × 64")
         few = race({name: servers[name] for name in (OURS, "tonic, tuned")}, "VerifyBankCard", body, "50 × 1")

@@ -37,6 +37,9 @@ impl PersonName {
     pub fn take(raw: String) -> Result<Self, Malformed> {
         // overwritten if it is not the name itself
         let raw = Self(raw);
+        if is_common(&raw.0) {
+            return Ok(raw);
+        }
         if raw.0.chars().take(4 * MAX_CHARS + 1).count() > 4 * MAX_CHARS {
             return Err(Malformed("must have 1 to 100 characters"));
         }
@@ -76,6 +79,13 @@ impl fmt::Debug for PersonName {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("PersonName(***)")
     }
+}
+
+/// Whether this is a short name of Han characters of the first block, as most are. Each is a
+/// letter, and the final form of itself.
+fn is_common(raw: &str) -> bool {
+    let common = |character| ('\u{4e00}'..='\u{9fef}').contains(&character);
+    (1..=MAX_CHARS).contains(&raw.len()) && raw.chars().all(common)
 }
 
 /// Whether folding would surely change nothing. A character that might be folded is reason enough
@@ -157,6 +167,18 @@ mod tests {
     #[case("𠮷田", "𠮷田")]
     fn reads_names_into_one_spelling(#[case] raw: &str, #[case] name: &str) {
         assert_eq!(PersonName::parse(raw).unwrap().expose(), name);
+    }
+
+    #[test]
+    fn common_characters_are_final_letters() {
+        for character in '\u{4e00}'..='\u{9fef}' {
+            let name = character.to_string();
+            assert!(is_common(&name) && is_final(&name) && is_letter(character));
+            assert_eq!(PersonName(name.clone()).folded().0, name);
+        }
+        for other in ["\u{4dff}", "\u{9ff0}", "a", "张a", "张 三", ""] {
+            assert!(!is_common(other), "{other}");
+        }
     }
 
     #[rstest]

@@ -45,7 +45,7 @@ impl Acceptor {
     }
 
     fn admit(&mut self, stream: TcpStream) {
-        let Some(permit) = self.connections.enter_owned() else {
+        let Some(permit) = self.connections.enter() else {
             self.warn_of_crowd();
             // dropped, and so closed at once: a client finds another replica faster that way
             return;

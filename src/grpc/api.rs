@@ -1,4 +1,4 @@
-//! The service behind the generated trait: read the request, ask, write the reply.
+//! The service behind its methods: read the request, ask, write the reply.
 
 use std::{collections::BTreeSet, sync::Arc};
 
@@ -7,7 +7,7 @@ use tonic::{Request, Response, Status};
 
 use super::{
     arrived::Arrived,
-    auth::{Admission, Callers, Method},
+    auth::Method,
     convert::{self, Reading},
     path_switch::{ARRIVAL, Answers},
     status,
@@ -17,7 +17,7 @@ use crate::{
     domain::{Factors, Operation, ProviderName, Question, Reason},
     proto::bankcard::v1::{
         QueryCardInfoRequest, QueryCardInfoResponse, VerifyBankCardRequest, VerifyBankCardResponse,
-        bank_card_service_server::{BankCardService, BankCardServiceServer},
+        bank_card_service_server::BankCardService,
     },
     service::{
         Asked, Service,
@@ -27,54 +27,33 @@ use crate::{
     telemetry::events,
 };
 
-/// The service behind the generated trait.
+/// The service behind its methods.
 #[derive(Clone)]
 pub struct Api {
     service: Service,
     luhn: LuhnPolicy,
     everybody: Arc<Caller>,
     providers: Arc<BTreeSet<ProviderName>>,
-    max_deadline: std::time::Duration,
 }
 
 impl Api {
     /// Serves a service.
     #[must_use]
-    pub fn new(service: Service, luhn: LuhnPolicy, max_deadline: std::time::Duration) -> Self {
+    pub fn new(service: Service, luhn: LuhnPolicy) -> Self {
         let providers = service.lanes().map(|lane| lane.name().clone()).collect();
         Self {
             service,
             luhn,
             everybody: Arc::new(Caller::anonymous()),
             providers: Arc::new(providers),
-            max_deadline,
         }
     }
 
-    /// The service in its generated clothes, taking messages of at most that many bytes from those
-    /// who may call.
-    #[must_use]
-    pub fn into_server(
-        self,
-        max_message_bytes: usize,
-        callers: Arc<Callers>,
-    ) -> Admission<BankCardServiceServer<Self>> {
-        let server = BankCardServiceServer::new(self).max_decoding_message_size(max_message_bytes);
-        Admission::new(server, callers)
-    }
-
-    fn reading<T>(&self, request: &Request<T>) -> Reading {
-        let arrived = request.extensions().get::<Arrived>();
-        let deadline = arrived.map_or_else(
-            || Instant::now() + self.max_deadline,
-            |arrived| arrived.deadline.0,
-        );
-        let caller = arrived.and_then(|arrived| arrived.caller.as_ref());
-        let caller = caller.unwrap_or(&self.everybody);
+    fn reading<'a>(&'a self, arrived: &'a Arrived) -> Reading<'a> {
         Reading {
-            caller: Arc::clone(caller),
-            providers: Arc::clone(&self.providers),
-            deadline,
+            caller: arrived.caller.as_ref().unwrap_or(&self.everybody),
+            providers: &self.providers,
+            deadline: arrived.deadline.0,
             luhn: self.luhn,
             today: self.service.clock().today(),
         }
@@ -82,84 +61,161 @@ impl Api {
 
     /// Reads a request for verification and begins to have it answered. Not part of the handler's
     /// future, which has a place for everything that is in it.
-    fn verification(
+    pub(super) fn verification(
         &self,
-        request: Request<VerifyBankCardRequest>,
-    ) -> Result<(Asking<'_>, Factors, bool), Status> {
+        arrived: &Arrived,
+        request: VerifyBankCardRequest,
+    ) -> Result<Asking<VerificationReply>, Status> {
         const METHOD: &str = Method::Verify.as_str();
-        let reading = self.reading(&request);
-        let ask = reading
-            .verification(request.into_inner())
+        let ask = self
+            .reading(arrived)
+            .verification(request)
             .map_err(|violations| refuse(METHOD, Denial::Invalid(violations)))?;
         let Question::Verify(verification) = &ask.question else {
             return Err(status::plain(Reason::Internal));
         };
-        let factors = verification.factors();
-        let luhn_valid = verification.card.luhn_valid();
-        Ok((self.begin(METHOD, ask)?, factors, luhn_valid))
+        let shape = VerificationReply {
+            factors: verification.factors(),
+            luhn_valid: verification.card.luhn_valid(),
+        };
+        self.begin(METHOD, arrived, ask, shape)
     }
 
     /// The same for card information.
-    fn card_inquiry(
+    pub(super) fn card_inquiry(
         &self,
-        request: Request<QueryCardInfoRequest>,
-    ) -> Result<(Asking<'_>, Option<bool>), Status> {
+        arrived: &Arrived,
+        request: QueryCardInfoRequest,
+    ) -> Result<Asking<CardInfoReply>, Status> {
         const METHOD: &str = Method::CardInfo.as_str();
-        let reading = self.reading(&request);
-        let ask = reading
-            .card_inquiry(request.into_inner())
+        let ask = self
+            .reading(arrived)
+            .card_inquiry(request)
             .map_err(|violations| refuse(METHOD, Denial::Invalid(violations)))?;
         let Question::CardInfo(inquiry) = &ask.question else {
             return Err(status::plain(Reason::Internal));
         };
         let luhn_valid = inquiry.card.full().map(|card| card.luhn_valid());
-        Ok((self.begin(METHOD, ask)?, luhn_valid))
+        self.begin(METHOD, arrived, ask, CardInfoReply { luhn_valid })
     }
 
-    fn begin(&self, method: &'static str, ask: Ask) -> Result<Asking<'_>, Status> {
+    fn begin<S>(
+        &self,
+        method: &'static str,
+        arrived: &Arrived,
+        ask: Ask,
+        shape: S,
+    ) -> Result<Asking<S>, Status> {
         if ask.mode == CacheMode::Bypass && !ask.caller.may_bypass {
             return Err(refuse(method, Denial::because(Reason::BypassNotAllowed)));
         }
         Ok(Asking {
-            method,
-            operation: ask.question.operation(),
-            begun: Instant::now(),
+            told: Told {
+                method,
+                operation: ask.question.operation(),
+                begun: arrived.at,
+                shape,
+            },
             asked: self.service.begin(ask),
         })
     }
 }
 
 /// A question that the service was asked.
-struct Asking<'a> {
+pub(super) struct Asking<S> {
+    /// What is told of it when it is answered.
+    pub told: Told<S>,
+    /// What becomes of it.
+    pub asked: Asked,
+}
+
+/// What is known of a question once it is asked.
+pub(super) struct Told<S> {
     method: &'static str,
     operation: Operation,
     begun: Instant,
-    asked: Asked<'a>,
+    shape: S,
 }
 
-impl Asking<'_> {
-    /// Waits for what comes of it, and tells of it.
-    async fn reply(self) -> Result<Reply, Status> {
+/// How an answer is written.
+pub(super) trait Shape: Send + Sync + 'static {
+    /// The message that it is written as.
+    type Message: prost::Message;
+
+    /// Writes it; `None` if it answers something else.
+    fn write(&self, reply: Reply) -> Option<Self::Message>;
+}
+
+/// What a reply to a verification says beside its answer.
+pub(super) struct VerificationReply {
+    factors: Factors,
+    luhn_valid: bool,
+}
+
+impl Shape for VerificationReply {
+    type Message = VerifyBankCardResponse;
+
+    fn write(&self, reply: Reply) -> Option<VerifyBankCardResponse> {
+        convert::verification_reply(reply, self.factors, self.luhn_valid)
+    }
+}
+
+/// What a reply about a card says beside its answer.
+pub(super) struct CardInfoReply {
+    luhn_valid: Option<bool>,
+}
+
+impl Shape for CardInfoReply {
+    type Message = QueryCardInfoResponse;
+
+    fn write(&self, reply: Reply) -> Option<QueryCardInfoResponse> {
+        convert::card_info_reply(reply, self.luhn_valid)
+    }
+}
+
+impl<S: Shape> Told<S> {
+    /// Tells of what came of it, and writes it.
+    pub(super) fn reply(&self, result: Result<Reply, Denial>) -> Result<S::Message, Status> {
+        let (method, latency) = (self.method, self.begun.elapsed());
+        match result {
+            Ok(reply) => {
+                events::answered(
+                    method,
+                    self.operation,
+                    &reply.provider,
+                    &reply.answer.finding,
+                    reply.source,
+                    reply.charge,
+                    latency,
+                );
+                let message = self.shape.write(reply);
+                message.ok_or_else(|| status::plain(Reason::Internal))
+            }
+            Err(denial) => {
+                events::denied(method, denial.reason_name(), latency);
+                Err(status::status(&denial))
+            }
+        }
+    }
+}
+
+impl<S: Shape> Asking<S> {
+    async fn reply(self) -> Result<Response<S::Message>, Status> {
         let result = match self.asked {
             Asked::AtOnce(result) => result,
             Asked::Later(later) => later.await,
         };
-        match &result {
-            Ok(reply) => events::answered(
-                self.method,
-                self.operation,
-                &reply.provider,
-                &reply.answer.finding,
-                reply.source,
-                reply.charge,
-                self.begun.elapsed(),
-            ),
-            Err(denial) => {
-                events::denied(self.method, denial.reason_name(), self.begun.elapsed());
-            }
-        }
-        result.map_err(|denial| status::status(&denial))
+        self.told.reply(result).map(Response::new)
     }
+}
+
+/// What is known about a call that the generated code has.
+fn taken_apart<T>(request: Request<T>) -> Result<(Arrived, T), Status> {
+    let (_, mut extensions, message) = request.into_parts();
+    let arrived = extensions.remove::<Arrived>();
+    // who calls is noted there; without it, the call would be taken for everybody's
+    let arrived = arrived.ok_or_else(|| status::plain(Reason::Internal))?;
+    Ok((arrived, message))
 }
 
 #[tonic::async_trait]
@@ -168,20 +224,16 @@ impl BankCardService for Api {
         &self,
         request: Request<VerifyBankCardRequest>,
     ) -> Result<Response<VerifyBankCardResponse>, Status> {
-        let (asking, factors, luhn_valid) = self.verification(request)?;
-        convert::verification_reply(asking.reply().await?, factors, luhn_valid)
-            .map(Response::new)
-            .ok_or_else(|| status::plain(Reason::Internal))
+        let (arrived, message) = taken_apart(request)?;
+        self.verification(&arrived, message)?.reply().await
     }
 
     async fn query_card_info(
         &self,
         request: Request<QueryCardInfoRequest>,
     ) -> Result<Response<QueryCardInfoResponse>, Status> {
-        let (asking, luhn_valid) = self.card_inquiry(request)?;
-        convert::card_info_reply(asking.reply().await?, luhn_valid)
-            .map(Response::new)
-            .ok_or_else(|| status::plain(Reason::Internal))
+        let (arrived, message) = taken_apart(request)?;
+        self.card_inquiry(&arrived, message)?.reply().await
     }
 }
 

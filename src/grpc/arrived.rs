@@ -2,6 +2,8 @@
 
 use std::sync::Arc;
 
+use tokio::time::Instant;
+
 use super::deadline::Deadline;
 use crate::service::ask::Caller;
 
@@ -9,6 +11,8 @@ use crate::service::ask::Caller;
 /// allocated by itself.
 #[derive(Debug, Clone)]
 pub struct Arrived {
+    /// When it arrived.
+    pub at: Instant,
     /// When the answer must be out.
     pub deadline: Deadline,
     /// Who calls; `None` where everybody may.

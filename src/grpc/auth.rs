@@ -13,9 +13,8 @@ use sha2::{Digest as _, Sha256};
 use subtle::{ConditionallySelectable as _, ConstantTimeEq as _};
 use tokio::time::Instant;
 
-pub use self::admission::Admission;
 use super::{
-    limits::{Gate, OwnedPermit},
+    limits::{Gate, Permit},
     tls::PeerNames,
 };
 use crate::{
@@ -54,7 +53,7 @@ impl Method {
     }
 
     /// The method of a path of the service; `None` for one that does not exist.
-    fn of(path: &str) -> Option<Self> {
+    pub(super) fn of(path: &str) -> Option<Self> {
         let name = path.rsplit('/').next()?;
         [Self::Verify, Self::CardInfo]
             .into_iter()
@@ -127,7 +126,7 @@ impl Client {
     }
 
     /// A place for one call; `None` inside where calls at once are not limited.
-    fn admit(&self, method: Option<Method>) -> Result<Option<OwnedPermit>, Denial> {
+    fn admit(&self, method: Option<Method>, now: Instant) -> Result<Option<Permit>, Denial> {
         if method.is_some_and(|method| !self.may_call(method)) {
             return Err(Denial::because(Reason::MethodNotAllowed));
         }
@@ -135,16 +134,12 @@ impl Client {
         // first, so that a call which finds no place does not count as one of its second
         let place = match &self.calls {
             None => None,
-            Some(calls) => match calls.enter_owned() {
+            Some(calls) => match calls.enter() {
                 Some(place) => Some(place),
                 None => return limited(CALLS_END_SOON),
             },
         };
-        match self
-            .rate
-            .as_ref()
-            .map(|(_, rate)| rate.try_acquire(Instant::now()))
-        {
+        match self.rate.as_ref().map(|(_, rate)| rate.try_acquire(now)) {
             None | Some(Ok(())) => Ok(place),
             Some(Err(not_before)) => limited(not_before.0),
         }

@@ -1,9 +1,8 @@
 //! How long a call took and how it ended, also when it ended without an answer.
 
-use std::time::Instant;
-
-use http::Response;
-use tonic::{Code, body::Body};
+use http::{HeaderName, Response};
+use tokio::time::Instant;
+use tonic::Code;
 
 use crate::{
     telemetry::events::{self, GRPC_CODES, RpcMethod},
@@ -11,7 +10,7 @@ use crate::{
 };
 
 /// The header, or trailer, that carries the code.
-const GRPC_STATUS: &str = "grpc-status";
+pub(super) const GRPC_STATUS: HeaderName = HeaderName::from_static("grpc-status");
 
 /// Tells about a call once, when it is over. A call that is dropped before was cancelled by its
 /// caller, or cut with its connection.
@@ -24,10 +23,10 @@ pub(super) struct CallWatch {
 
 impl CallWatch {
     /// Begins to watch; a call without a method is not told about, but by its span.
-    pub(super) fn begin(method: Option<RpcMethod>, span: Span) -> Self {
+    pub(super) fn begin(method: Option<RpcMethod>, span: Span, begun: Instant) -> Self {
         Self {
             method,
-            begun: Instant::now(),
+            begun,
             code: Code::Cancelled,
             span,
         }
@@ -40,7 +39,7 @@ impl CallWatch {
 
     /// The call has this answer. Its code stands in the headers unless there is a message, and
     /// then it is OK.
-    pub(super) fn end(mut self, response: &Response<Body>) {
+    pub(super) fn end<B>(mut self, response: &Response<B>) {
         self.code = response
             .headers()
             .get(GRPC_STATUS)

@@ -4,7 +4,7 @@ use std::{future::poll_fn, pin::pin, time::Duration};
 
 use http::Request;
 use hyper::{body::Incoming, server::conn::http2::Builder, service::service_fn};
-use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
+use hyper_util::rt::{TokioIo, TokioTimer};
 use rand::RngExt;
 use tokio::{
     net::TcpStream,
@@ -13,9 +13,11 @@ use tokio::{
 use tokio_util::sync::CancellationToken;
 
 use super::{
+    at_once::AtOnce,
+    call::CallsOfConnection,
     handshake::Handshake,
     inlet::{Hello, Inlet},
-    path_switch::{Calls, CallsOfConnection, GrpcService},
+    path_switch::{Calls, HotService},
     unsent::StallWatch,
 };
 use crate::telemetry::events;
@@ -68,8 +70,8 @@ impl Default for ConnectionLimits {
 }
 
 impl ConnectionLimits {
-    fn http2(&self) -> Builder<TokioExecutor> {
-        let mut builder = Builder::new(TokioExecutor::new());
+    fn http2(&self, calls: AtOnce) -> Builder<AtOnce> {
+        let mut builder = Builder::new(calls);
         builder
             .timer(TokioTimer::new())
             .max_concurrent_streams(self.max_concurrent_streams)
@@ -101,7 +103,7 @@ pub(super) struct ConnectionHost<S> {
     pub(super) drain: CancellationToken,
 }
 
-impl<S: GrpcService> ConnectionHost<S> {
+impl<S: HotService> ConnectionHost<S> {
     /// The same for one connection.
     pub(super) fn for_connection(&self) -> Self {
         Self {
@@ -133,12 +135,13 @@ impl<S: GrpcService> ConnectionHost<S> {
             }
             calls.call(request)
         });
+        let first_steps = AtOnce::default();
         let mut connection = pin!(
             limits
-                .http2()
+                .http2(first_steps.clone())
                 .serve_connection(TokioIo::new(stream), service)
         );
-        let served = poll_fn(|context| hello.turn(connection.as_mut(), context));
+        let served = poll_fn(|context| first_steps.turn(&hello, connection.as_mut(), context));
         let end = until_the_end_is_near(served, &limits, &hello, &of_connection, &drain, opened);
         let latest = match end.await {
             End::Closed => return,
@@ -147,7 +150,7 @@ impl<S: GrpcService> ConnectionHost<S> {
             End::Drained => None,
         };
         connection.as_mut().graceful_shutdown();
-        let served = poll_fn(|context| hello.turn(connection.as_mut(), context));
+        let served = poll_fn(|context| first_steps.turn(&hello, connection.as_mut(), context));
         wind_down(served, &of_connection, limits.idle_grace, latest).await;
     }
 }

@@ -61,6 +61,14 @@ impl Frames {
                 self.inside = false;
                 self.whole += 1;
             }
+            if self.have == 0
+                && let Some((head, rest)) = bytes.split_first_chunk()
+            {
+                // as nearly all come
+                self.begin(*head, &mut told);
+                bytes = rest;
+                continue;
+            }
             let Some((byte, rest)) = bytes.split_first() else {
                 return;
             };
@@ -70,15 +78,18 @@ impl Frames {
             self.have += 1;
             bytes = rest;
             if self.have == HEAD_BYTES {
-                let [first, second, third, kind, ..] = self.head;
-                let bytes =
-                    usize::from(first) << 16 | usize::from(second) << 8 | usize::from(third);
-                told(Head { kind, bytes });
-                self.skip = bytes;
-                self.have = 0;
-                self.inside = true;
+                self.begin(self.head, &mut told);
             }
         }
+    }
+
+    fn begin(&mut self, head: [u8; HEAD_BYTES], mut told: impl FnMut(Head)) {
+        let [first, second, third, kind, ..] = head;
+        let bytes = usize::from(first) << 16 | usize::from(second) << 8 | usize::from(third);
+        told(Head { kind, bytes });
+        self.skip = bytes;
+        self.have = 0;
+        self.inside = true;
     }
 
     /// Whether the first frame, which has to be SETTINGS, has come to its end.

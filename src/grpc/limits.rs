@@ -33,15 +33,8 @@ impl Gate {
 
     /// Enters, unless it is full.
     #[must_use]
-    pub fn enter(&self) -> Option<Permit<'_>> {
-        // lazily: a permit that is made and thrown away would give back a place
-        self.admit().then(|| Permit { gate: &self.inner })
-    }
-
-    /// The same for a stay that outlives the borrow.
-    #[must_use]
-    pub fn enter_owned(&self) -> Option<OwnedPermit> {
-        self.admit().then(|| OwnedPermit {
+    pub fn enter(&self) -> Option<Permit> {
+        self.admit().then(|| Permit {
             gate: Arc::clone(&self.inner),
         })
     }
@@ -64,14 +57,20 @@ impl Gate {
         self.inner.most
     }
 
-    fn admit(&self) -> bool {
+    /// The same for whoever gives the place back by [`Self::leave`].
+    pub(super) fn admit(&self) -> bool {
         // taken first and given back when it was too many: one instruction on the usual way
         if self.inner.inside.fetch_add(1, Ordering::Relaxed) < self.inner.most {
             return true;
         }
-        self.inner.leave();
+        self.leave();
         self.inner.turned_away.fetch_add(1, Ordering::Relaxed);
         false
+    }
+
+    /// Gives a place back.
+    pub(super) fn leave(&self) {
+        self.inner.leave();
     }
 }
 
@@ -83,23 +82,11 @@ impl Inner {
 
 /// A place inside a [`Gate`], given back on drop.
 #[derive(Debug)]
-pub struct Permit<'a> {
-    gate: &'a Inner,
-}
-
-impl Drop for Permit<'_> {
-    fn drop(&mut self) {
-        self.gate.leave();
-    }
-}
-
-/// A place inside a [`Gate`], given back on drop.
-#[derive(Debug)]
-pub struct OwnedPermit {
+pub struct Permit {
     gate: Arc<Inner>,
 }
 
-impl Drop for OwnedPermit {
+impl Drop for Permit {
     fn drop(&mut self) {
         self.gate.leave();
     }
@@ -113,10 +100,10 @@ mod tests {
     fn the_gate_is_exact_and_counts_those_outside() {
         let gate = Gate::new(2);
         let first = gate.enter();
-        let second = gate.enter_owned();
+        let second = gate.enter();
         assert!(first.is_some() && second.is_some());
         assert!(gate.enter().is_none());
-        assert!(gate.enter_owned().is_none());
+        assert!(gate.enter().is_none());
         assert_eq!((gate.inside(), gate.turned_away()), (2, 2));
         drop(first);
         assert!(gate.enter().is_some());

@@ -3,21 +3,13 @@
 //! and the fence that keeps a panic to its one call.
 
 use std::{
-    borrow::Borrow,
-    convert::Infallible,
-    future::poll_fn,
     panic::{AssertUnwindSafe, catch_unwind},
-    pin::pin,
-    sync::{
-        Arc,
-        atomic::{AtomicUsize, Ordering},
-    },
-    task::Poll,
+    sync::Arc,
     time::Duration,
 };
 
-use futures_util::{FutureExt, future::CatchUnwind};
-use http::{HeaderMap, HeaderValue, Request, Response, StatusCode, header};
+use futures_util::FutureExt;
+use http::{HeaderMap, HeaderName, HeaderValue, Request, Response, StatusCode, header};
 use http_body_util::{BodyExt, Full, Limited};
 use hyper::body::Incoming;
 use tokio::time::{Instant, timeout, timeout_at};
@@ -26,17 +18,20 @@ use tower::Service;
 
 use super::{
     arrived::Arrived,
+    call::{Call, CallsOfConnection, Counted, Stage},
     call_watch::CallWatch,
     deadline::Deadline,
     explain::explained_nowhere,
-    unsent::{AnswerBody, Unsent},
+    limits::Gate,
+    reply::Reply,
 };
-use crate::{
-    domain::Reason, grpc::limits::Gate, telemetry::events::RpcMethod, telemetry::trace::Span,
-};
+use crate::{domain::Reason, telemetry::events::RpcMethod, telemetry::trace::Span};
 
 /// The paths that bypass the router.
 pub const HOT_PREFIX: &str = "/bankcard.v1.BankCardService/";
+
+/// The header that says how messages are compressed.
+pub(super) const GRPC_ENCODING: HeaderName = HeaderName::from_static("grpc-encoding");
 
 /// The stage of a deadline that had passed before the call was given to a handler.
 pub const ARRIVAL: &str = "arrival";
@@ -47,21 +42,13 @@ const SPOKEN_HERE: &str = "this port speaks gRPC: content-type application/grpc\
 const MOST_UNREAD_BYTES: usize = 64 * 1024;
 const PATIENCE_WITH_OTHERS: Duration = Duration::from_secs(1);
 
-/// A service that answers every call, also with errors.
-pub trait GrpcService:
-    Service<Request<Incoming>, Response = Response<Body>, Error = Infallible, Future: Send>
-    + Clone
-    + Send
-    + 'static
-{
-}
+/// What answers the calls under [`HOT_PREFIX`], each of them, also with errors.
+pub trait HotService: Clone + Send + Sync + 'static {
+    /// A call on its way to its answer.
+    type Answering: Future<Output = Response<Reply>> + Send + 'static;
 
-impl<S> GrpcService for S where
-    S: Service<Request<Incoming>, Response = Response<Body>, Error = Infallible, Future: Send>
-        + Clone
-        + Send
-        + 'static
-{
+    /// Begins to answer a call.
+    fn answer(self: Arc<Self>, request: Request<Incoming>, arrived: Arrived) -> Self::Answering;
 }
 
 /// The answers that are given without asking a handler.
@@ -79,43 +66,12 @@ pub struct Answers {
 /// fight over it; the limit of calls at once is the one thing that all share.
 #[derive(Debug, Clone)]
 pub(super) struct Calls<S> {
-    hot: S,
+    hot: Arc<S>,
     rest: Routes,
     shared: Arc<CallsOfConnection>,
 }
 
-/// What the calls of one connection share.
-#[derive(Debug)]
-pub(super) struct CallsOfConnection {
-    answers: Answers,
-    max_deadline: Duration,
-    in_flight: Gate,
-    open: AtomicUsize,
-    unsent: Unsent,
-}
-
-impl CallsOfConnection {
-    /// Calls that have no answer yet.
-    pub(super) fn open(&self) -> usize {
-        self.open.load(Ordering::Relaxed)
-    }
-
-    /// Answers that the peer has not taken yet.
-    pub(super) fn unsent(&self) -> &Unsent {
-        &self.unsent
-    }
-}
-
-impl Borrow<Unsent> for Arc<CallsOfConnection> {
-    fn borrow(&self) -> &Unsent {
-        &self.unsent
-    }
-}
-
-/// The body of every answer.
-pub(super) type Answer = AnswerBody<Arc<CallsOfConnection>>;
-
-impl<S: GrpcService> Calls<S> {
+impl<S: HotService> Calls<S> {
     pub(super) fn new(
         hot: S,
         rest: Routes,
@@ -124,15 +80,9 @@ impl<S: GrpcService> Calls<S> {
         in_flight: Gate,
     ) -> Self {
         Self {
-            hot,
+            hot: Arc::new(hot),
             rest,
-            shared: Arc::new(CallsOfConnection {
-                answers,
-                max_deadline,
-                in_flight,
-                open: AtomicUsize::new(0),
-                unsent: Unsent::default(),
-            }),
+            shared: Arc::new(CallsOfConnection::new(answers, max_deadline, in_flight)),
         }
     }
 
@@ -140,7 +90,7 @@ impl<S: GrpcService> Calls<S> {
     pub(super) fn for_connection(&self) -> Self {
         let shared = &self.shared;
         Self::new(
-            self.hot.clone(),
+            S::clone(&self.hot),
             self.rest.clone(),
             shared.answers,
             shared.max_deadline,
@@ -154,148 +104,94 @@ impl<S: GrpcService> Calls<S> {
     }
 
     /// Answers one call.
-    pub(super) fn call(
-        &self,
-        request: Request<Incoming>,
-    ) -> impl Future<Output = Result<Response<Answer>, Infallible>> + Send + use<S> {
+    pub(super) fn call(&self, request: Request<Incoming>) -> Call<S::Answering> {
         let shared = Arc::clone(&self.shared);
-        let method = RpcMethod::of_path(request.uri().path());
-        let handler = if request.uri().path().starts_with(HOT_PREFIX) {
-            Handler::Hot(self.hot.clone())
+        if !is_grpc(request.headers()) {
+            let refusal = Stage::elsewhere(not_grpc(request.into_body()));
+            return Call::new(Counted::no_grpc(shared), None, refusal);
+        }
+        let at = Instant::now();
+        let path = request.uri().path();
+        let method = RpcMethod::of_path(path);
+        let deadline = Deadline::of(request.headers(), at, shared.max_deadline);
+        let arrived = Arrived {
+            at,
+            deadline,
+            caller: None,
+        };
+        if path.starts_with(HOT_PREFIX) {
+            let watch = CallWatch::begin(method, Span::server(method, request.headers()), at);
+            let (answers, hot) = (shared.answers, Arc::clone(&self.hot));
+            let counted = Counted::hot(shared);
+            let stage = if counted.has_place() {
+                let handler = || hot.answer(request, arrived);
+                watch
+                    .span()
+                    .during(|| begun(answers, at, deadline, handler))
+            } else {
+                Stage::answered(Reply::library((answers.refused)(Reason::Overloaded)))
+            };
+            Call::new(counted, Some(watch), stage)
         } else {
-            Handler::Rest(self.rest.clone())
-        };
-        async move {
-            if !is_grpc(request.headers()) {
-                // boxed, so that the usual call does not carry its size about
-                let refusal = Box::pin(not_grpc(request.into_body())).await;
-                return Ok(refusal.map(|body| Answer::counted(body, shared)));
-            }
-            let open = OpenCall::count(&shared);
-            // health and reflection are asked every few seconds and tell no story
-            let span = match handler {
-                Handler::Hot(_) => Span::server(method, request.headers()),
-                Handler::Rest(_) => Span::none(),
-            };
-            let watch = CallWatch::begin(method, span);
-            let is_hot = matches!(handler, Handler::Hot(_));
-            let response = match handler {
-                Handler::Hot(hot) => match shared.in_flight.enter() {
-                    Some(_permit) => {
-                        let begun = watch.span().during(|| begin(&shared, hot, request));
-                        match begun {
-                            Ok(begun) => watch.span().within(begun.response(&shared)).await,
-                            Err(response) => response,
-                        }
-                    }
-                    None => (shared.answers.refused)(Reason::Overloaded),
-                },
-                // health and reflection are not counted: a busy process must not be restarted
-                // because its own probes are turned away
-                Handler::Rest(rest) => {
-                    // boxed as above
-                    let answering = begin(&shared, rest, request.map(Body::new));
-                    explained_nowhere(match answering {
-                        Ok(begun) => Box::pin(begun.response(&shared)).await,
-                        Err(response) => response,
-                    })
-                }
-            };
-            watch.end(&response);
-            drop(open);
-            Ok(response.map(|body| {
-                if is_hot {
-                    Answer::counted(body, shared)
-                } else {
-                    // a stream of health may stay
-                    Answer::uncounted(body)
-                }
-            }))
+            // health and reflection are asked every few seconds and tell no story; nor do they take
+            // a place: a busy process must not be restarted because its own probes are turned away
+            let watch = CallWatch::begin(method, Span::none(), at);
+            let routed = routed(self.rest.clone(), request, arrived, shared.answers);
+            Call::new(
+                Counted::other(shared),
+                Some(watch),
+                Stage::elsewhere(routed),
+            )
         }
     }
 }
 
-enum Handler<S> {
-    Hot(S),
-    Rest(Routes),
-}
-
-/// Counts a call of the connection as long as it lives.
-struct OpenCall<'a>(&'a AtomicUsize);
-
-impl<'a> OpenCall<'a> {
-    fn count(shared: &'a CallsOfConnection) -> Self {
-        shared.open.fetch_add(1, Ordering::Relaxed);
-        Self(&shared.open)
-    }
-}
-
-impl Drop for OpenCall<'_> {
-    fn drop(&mut self) {
-        self.0.fetch_sub(1, Ordering::Relaxed);
-    }
-}
-
-/// A call that its handler has.
-struct Begun<F> {
+/// Gives a call to the hot service, or answers it at once.
+fn begun<F>(
+    answers: Answers,
+    at: Instant,
     deadline: Deadline,
-    call: CatchUnwind<AssertUnwindSafe<F>>,
+    handler: impl FnOnce() -> F,
+) -> Stage<F>
+where
+    F: Future<Output = Response<Reply>>,
+{
+    if deadline.has_passed(at) {
+        return Stage::answered(Reply::library((answers.deadline_exceeded)(ARRIVAL)));
+    }
+    match catch_unwind(AssertUnwindSafe(handler)) {
+        Ok(handler) => Stage::Begun {
+            handler: AssertUnwindSafe(handler).catch_unwind(),
+            deadline,
+        },
+        // the panic hook has logged the place
+        Err(_) => Stage::answered(Reply::library((answers.refused)(Reason::Internal))),
+    }
 }
 
-/// Gives a call to its handler, or answers it at once. Not part of the call's future, which has a
-/// place for everything that is in it.
-fn begin<H, B>(
-    shared: &CallsOfConnection,
-    mut handler: H,
-    mut request: Request<B>,
-) -> Result<Begun<H::Future>, Response<Body>>
-where
-    H: Service<Request<B>, Response = Response<Body>, Error = Infallible>,
-{
-    let answers = shared.answers;
-    let now = Instant::now();
-    let deadline = Deadline::of(request.headers(), now, shared.max_deadline);
-    if deadline.has_passed(now) {
-        return Err((answers.deadline_exceeded)(ARRIVAL));
+/// What the router makes of a call.
+async fn routed(
+    mut rest: Routes,
+    mut request: Request<Incoming>,
+    arrived: Arrived,
+    answers: Answers,
+) -> Response<Reply> {
+    let Arrived { at, deadline, .. } = arrived;
+    if deadline.has_passed(at) {
+        return Reply::library((answers.deadline_exceeded)(ARRIVAL));
     }
-    request.extensions_mut().insert(Arrived {
-        deadline,
-        caller: None,
-    });
+    request.extensions_mut().insert(arrived);
     hide_unknown_encoding(request.headers_mut());
-    // services that are generated, and the router, are always ready
-    let call = catch_unwind(AssertUnwindSafe(|| handler.call(request)));
-    // the panic hook has logged the place
-    let call = call.map_err(|_| (answers.refused)(Reason::Internal))?;
-    Ok(Begun {
-        deadline,
-        call: AssertUnwindSafe(call).catch_unwind(),
+    // the router is always ready
+    let handler = async { rest.call(request.map(Body::new)).await };
+    let fenced = AssertUnwindSafe(handler).catch_unwind();
+    Reply::library(match timeout_at(deadline.0, fenced).await {
+        Ok(Ok(Ok(response))) => explained_nowhere(response),
+        Ok(Ok(Err(never))) => match never {},
+        // the panic hook has logged the place
+        Ok(Err(_)) => (answers.refused)(Reason::Internal),
+        Err(_) => (answers.deadline_exceeded)("handler"),
     })
-}
-
-impl<F> Begun<F>
-where
-    F: Future<Output = Result<Response<Body>, Infallible>>,
-{
-    async fn response(self, shared: &CallsOfConnection) -> Response<Body> {
-        let answers = shared.answers;
-        let mut call = pin!(self.call);
-        // most calls are answered from memory at the first poll and need no timer
-        let first = poll_fn(|context| Poll::Ready(call.as_mut().poll(context))).await;
-        let outcome = match first {
-            Poll::Ready(outcome) => outcome,
-            Poll::Pending => match timeout_at(self.deadline.0, call).await {
-                Ok(outcome) => outcome,
-                Err(_) => return (answers.deadline_exceeded)("handler"),
-            },
-        };
-        match outcome {
-            Ok(Ok(response)) => response,
-            Ok(Err(never)) => match never {},
-            // the panic hook has logged the place
-            Err(_) => (answers.refused)(Reason::Internal),
-        }
-    }
 }
 
 /// The gRPC protocol asks for this before anything else is looked at.
@@ -306,10 +202,9 @@ fn is_grpc(headers: &HeaderMap) -> bool {
 }
 
 /// tonic refuses an encoding that it does not know and quotes it; no text of ours quotes a caller.
-fn hide_unknown_encoding(headers: &mut HeaderMap) {
-    const ENCODING: &str = "grpc-encoding";
+pub(super) fn hide_unknown_encoding(headers: &mut HeaderMap) {
     const WELL_KNOWN: [&str; 5] = ["identity", "gzip", "deflate", "zstd", "snappy"];
-    if let Some(value) = headers.get_mut(ENCODING)
+    if let Some(value) = headers.get_mut(GRPC_ENCODING)
         && !WELL_KNOWN.iter().any(|known| value == known)
     {
         *value = HeaderValue::from_static("unknown");
@@ -320,7 +215,7 @@ fn hide_unknown_encoding(headers: &mut HeaderMap) {
 ///
 /// What they sent is read before, as far as it is short and comes soon: whoever is answered in the
 /// middle of a request may take that for a broken connection.
-async fn not_grpc(body: Incoming) -> Response<Body> {
+async fn not_grpc(body: Incoming) -> Response<Reply> {
     let read = async {
         let mut body = Limited::new(body, MOST_UNREAD_BYTES);
         while let Some(Ok(_)) = body.frame().await {}
@@ -332,5 +227,5 @@ async fn not_grpc(body: Incoming) -> Response<Body> {
     response
         .headers_mut()
         .insert(header::CONTENT_TYPE, HeaderValue::from_static("text/plain"));
-    response
+    Reply::library(response)
 }

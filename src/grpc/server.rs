@@ -12,7 +12,7 @@ use super::{
     connection::{ConnectionHost, ConnectionLimits},
     handshake::Handshake,
     limits::Gate,
-    path_switch::{Answers, Calls, GrpcService},
+    path_switch::{Answers, Calls, HotService},
     workers::{WorkerLoads, Workers},
 };
 use crate::{
@@ -108,7 +108,7 @@ pub struct Server<S> {
     gauges: ServerGauges,
 }
 
-impl<S: GrpcService> Server<S> {
+impl<S: HotService> Server<S> {
     /// A server for `hot` (every path under [`super::path_switch::HOT_PREFIX`]) and `rest`.
     ///
     /// `listener` is bound already, so that a test can choose its port and a start can fail

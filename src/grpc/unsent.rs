@@ -10,9 +10,12 @@ use std::{
 
 use bytes::Bytes;
 use http_body::{Frame, SizeHint};
-use tonic::{Status, body::Body};
+use tonic::Status;
 
-/// Counts the answers of a connection that its peer has not taken yet.
+use super::reply::Reply;
+
+/// Counts the answers of a connection that its peer has not taken yet. Changed by the connection's
+/// own thread alone, so that nothing need be locked.
 #[derive(Debug, Default)]
 pub(super) struct Unsent {
     waiting: AtomicUsize,
@@ -26,6 +29,16 @@ impl Unsent {
 
     fn taken(&self) -> u64 {
         self.taken.load(Ordering::Relaxed)
+    }
+
+    fn one_more(&self) {
+        self.waiting.store(self.waiting() + 1, Ordering::Relaxed);
+    }
+
+    fn one_less(&self) {
+        let waiting = self.waiting().saturating_sub(1);
+        self.waiting.store(waiting, Ordering::Relaxed);
+        self.taken.store(self.taken() + 1, Ordering::Relaxed);
     }
 }
 
@@ -51,14 +64,14 @@ impl StallWatch {
 
 /// The body of an answer, counted until it is on its way.
 pub(super) struct AnswerBody<C: Borrow<Unsent>> {
-    body: Body,
+    body: Reply,
     counted: Option<C>,
 }
 
 impl<C: Borrow<Unsent>> AnswerBody<C> {
     /// A body that is counted.
-    pub(super) fn counted(body: Body, by: C) -> Self {
-        by.borrow().waiting.fetch_add(1, Ordering::Relaxed);
+    pub(super) fn counted(body: Reply, by: C) -> Self {
+        by.borrow().one_more();
         Self {
             body,
             counted: Some(by),
@@ -66,7 +79,7 @@ impl<C: Borrow<Unsent>> AnswerBody<C> {
     }
 
     /// A body that may take as long as it likes, such as a stream of health.
-    pub(super) fn uncounted(body: Body) -> Self {
+    pub(super) fn uncounted(body: Reply) -> Self {
         Self {
             body,
             counted: None,
@@ -77,9 +90,7 @@ impl<C: Borrow<Unsent>> AnswerBody<C> {
 impl<C: Borrow<Unsent>> Drop for AnswerBody<C> {
     fn drop(&mut self) {
         if let Some(counted) = &self.counted {
-            let unsent = counted.borrow();
-            unsent.waiting.fetch_sub(1, Ordering::Relaxed);
-            unsent.taken.fetch_add(1, Ordering::Relaxed);
+            counted.borrow().one_less();
         }
     }
 }
@@ -111,7 +122,7 @@ mod tests {
     use super::*;
 
     fn answer(unsent: &Arc<Unsent>) -> AnswerBody<Arc<Unsent>> {
-        AnswerBody::counted(Body::empty(), Arc::clone(unsent))
+        AnswerBody::counted(Reply::Sent, Arc::clone(unsent))
     }
 
     #[test]
@@ -145,7 +156,7 @@ mod tests {
 
     #[test]
     fn a_body_that_is_not_counted_may_stay() {
-        let _stream: AnswerBody<Arc<Unsent>> = AnswerBody::uncounted(Body::empty());
+        let _stream: AnswerBody<Arc<Unsent>> = AnswerBody::uncounted(Reply::Sent);
         let unsent = Unsent::default();
         let mut watch = StallWatch::default();
         assert!(!watch.look(&unsent) && !watch.look(&unsent));

@@ -23,13 +23,13 @@ use tokio_util::{
     task::TaskTracker,
 };
 
-use super::{connection::ConnectionHost, limits::OwnedPermit, path_switch::GrpcService};
+use super::{connection::ConnectionHost, limits::Permit, path_switch::HotService};
 
 /// A fresh connection on its way to a worker.
 #[derive(Debug)]
 pub(super) struct Accepted {
     pub(super) stream: std::net::TcpStream,
-    pub(super) permit: OwnedPermit,
+    pub(super) permit: Permit,
 }
 
 /// Open connections of each worker; clones share the counts.
@@ -115,10 +115,7 @@ impl Workers {
     /// Starts `count` threads that serve connections as `host` says.
     ///
     /// Dropping the result ends them, whatever they are doing.
-    pub(super) fn start<S: GrpcService>(
-        count: usize,
-        host: &ConnectionHost<S>,
-    ) -> io::Result<Self> {
+    pub(super) fn start<S: HotService>(count: usize, host: &ConnectionHost<S>) -> io::Result<Self> {
         let cut = CancellationToken::new();
         let count = count.max(1);
         let workers = (0..count)
@@ -170,7 +167,7 @@ impl Workers {
     }
 }
 
-fn start_one<S: GrpcService>(
+fn start_one<S: HotService>(
     index: usize,
     host: &ConnectionHost<S>,
     cut: CancellationToken,
@@ -193,7 +190,7 @@ fn start_one<S: GrpcService>(
     Ok(Worker { inbox, ended })
 }
 
-fn run<S: GrpcService>(
+fn run<S: HotService>(
     runtime: Runtime,
     host: ConnectionHost<S>,
     mut deliveries: UnboundedReceiver<Delivery>,
@@ -212,7 +209,7 @@ fn run<S: GrpcService>(
     runtime.shutdown_background();
 }
 
-async fn serve<S: GrpcService>(host: ConnectionHost<S>, delivery: Delivery) {
+async fn serve<S: HotService>(host: ConnectionHost<S>, delivery: Delivery) {
     let Delivery { accepted, load } = delivery;
     // an error here means that the peer is gone or that the descriptor cannot be watched
     if let Ok(stream) = TcpStream::from_std(accepted.stream) {

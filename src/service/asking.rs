@@ -22,12 +22,12 @@ use crate::{
 };
 
 /// What becomes of a question.
-pub enum Asked<'a> {
+pub enum Asked {
     /// It needed no waiting.
     AtOnce(Result<Reply, Denial>),
     /// Somebody is asked. Boxed, so that what is answered from memory, which is most, does not
     /// carry the size of it about.
-    Later(Pin<Box<dyn Future<Output = Result<Reply, Denial>> + Send + 'a>>),
+    Later(Pin<Box<dyn Future<Output = Result<Reply, Denial>> + Send>>),
 }
 
 /// A question that memory has no answer to, under the keys that it was looked for with.
@@ -59,37 +59,37 @@ impl Service {
 
     /// Answers one question from memory, or begins to have it answered.
     #[must_use]
-    pub fn begin(&self, ask: Ask) -> Asked<'_> {
+    pub fn begin(&self, ask: Ask) -> Asked {
         let first = match self.inner.first_candidate(&ask) {
             Ok(first) => first,
             Err(denial) => return Asked::AtOnce(Err(denial)),
         };
         if let Some(id) = ask.request_id {
-            let ask = Arc::new(ask);
+            let (service, ask) = (self.clone(), Arc::new(ask));
             return Asked::Later(Box::pin(
-                async move { self.under_its_id(&ask, id, first).await },
+                async move { service.under_its_id(&ask, id).await },
             ));
         }
         match self.inner.known(&ask, first) {
             Ok(conclusion) => Asked::AtOnce(Ok(conclusion.reply_to_follower())),
             Err(sought) => {
-                let ask = Arc::new(ask);
+                let (service, ask) = (self.clone(), Arc::new(ask));
                 // what a block holds is held once; arguments of an `async fn` are held twice
                 Asked::Later(Box::pin(
-                    async move { self.seek(&ask, &sought, None).await },
+                    async move { service.seek(&ask, &sought, None).await },
                 ))
             }
         }
     }
 
     /// Answers a question that has a request id: what is known by it comes before memory.
-    async fn under_its_id(&self, ask: &Arc<Ask>, id: Uuid, first: &Lane) -> Result<Reply, Denial> {
+    async fn under_its_id(&self, ask: &Arc<Ask>, id: Uuid) -> Result<Reply, Denial> {
         let inner = &self.inner;
         let run = match inner.begin(ask, id).await? {
             Started::Run(run) => run,
             Started::Earlier(remembered) => return remembered.reply(),
         };
-        match inner.known(ask, first) {
+        match inner.known(ask, inner.first_candidate(ask)?) {
             Ok(conclusion) => {
                 let keys = inner.keys.load();
                 let card = || keys.each(|key| key.cache_card(ask.question.expose_card()));

@@ -8,3 +8,4 @@ mod drain;
 pub(crate) mod fixture;
 mod health;
 mod panics;
+mod pieces;

@@ -16,6 +16,7 @@ use cardproof::{
     grpc::{
         api::{self, Api},
         auth::Callers,
+        hot::Hot,
         routes,
         server::{Server, ServerLimits},
     },
@@ -101,8 +102,11 @@ impl Full {
         let health = HealthSwitch::new();
         let limits = &self.config.server;
         let callers = Callers::new(self.config.auth, &self.config.clients);
-        let hot = Api::new(self.service, self.config.luhn, limits.max_deadline)
-            .into_server(limits.max_message_bytes, Arc::new(callers));
+        let hot = Hot::new(
+            Api::new(self.service, self.config.luhn),
+            limits.max_message_bytes,
+            Arc::new(callers),
+        );
         let server = Server::new(
             listener,
             hot,

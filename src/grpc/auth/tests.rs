@@ -121,7 +121,7 @@ fn a_certificate_is_no_token_and_a_token_no_certificate() {
 #[case("/bankcard.v1.BankCardService/Other", Ok(()))]
 fn methods(#[case] path: &str, #[case] expected: Result<(), &str>) {
     let client = Client::new("first", &settings("one", &[]), None);
-    let admitted = client.admit(Method::of(path)).map(|_| ());
+    let admitted = client.admit(Method::of(path), Instant::now()).map(|_| ());
     assert_eq!(admitted.map_err(|denial| denial.reason_name()), expected);
 }
 
@@ -133,17 +133,17 @@ async fn a_call_without_a_place_is_not_counted_for_its_second() {
         ..settings("one", &[])
     };
     let client = Client::new("first", &settings, None);
-    let first = client.admit(None).unwrap();
+    let first = client.admit(None, Instant::now()).unwrap();
     assert!(first.is_some());
     for _ in 0..10 {
-        assert!(client.admit(None).is_err());
+        assert!(client.admit(None, Instant::now()).is_err());
     }
     drop(first);
-    drop(client.admit(None).unwrap());
+    drop(client.admit(None, Instant::now()).unwrap());
     // and one that was refused for its second holds no place
-    assert!(client.admit(None).is_err());
+    assert!(client.admit(None, Instant::now()).is_err());
     tokio::time::advance(Duration::from_secs(1)).await;
-    assert!(client.admit(None).is_ok());
+    assert!(client.admit(None, Instant::now()).is_ok());
 }
 
 fn with_token(callers: &Callers, token: &str) -> Result<Option<Arc<Client>>, Reason> {
@@ -163,18 +163,18 @@ fn who_stays_a_caller_keeps_its_counts_and_who_goes_is_gone() {
     let only = |name: &str, it| BTreeMap::from([(name.to_owned(), it)]);
     let callers = Callers::new(AuthMode::Token, &only("first", limited(1, 1)));
     let before = with_token(&callers, "one").unwrap().unwrap();
-    let place = before.admit(None);
-    assert!(place.is_ok() && before.admit(None).is_err());
+    let place = before.admit(None, Instant::now());
+    assert!(place.is_ok() && before.admit(None, Instant::now()).is_err());
     drop(place);
 
     // the rate is as it was, and so is what was used of it
     callers.replace(&only("first", limited(1, 2)));
     let same = with_token(&callers, "one").unwrap().unwrap();
-    assert!(same.admit(None).is_err());
+    assert!(same.admit(None, Instant::now()).is_err());
     // another rate begins anew
     callers.replace(&only("first", limited(2, 2)));
     let faster = with_token(&callers, "one").unwrap().unwrap();
-    assert!(faster.admit(None).is_ok());
+    assert!(faster.admit(None, Instant::now()).is_ok());
 
     callers.replace(&only("second", settings("two", &[])));
     let gone = Err(Reason::CredentialsInvalid);

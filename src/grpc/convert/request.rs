@@ -22,11 +22,11 @@ use crate::{
 const MAX_CONSENT_CHARS: usize = 64;
 
 /// What reading a request needs to know beside the request.
-pub struct Reading {
+pub struct Reading<'a> {
     /// Who asks.
-    pub caller: Arc<Caller>,
+    pub caller: &'a Arc<Caller>,
     /// The providers that there are.
-    pub providers: Arc<BTreeSet<ProviderName>>,
+    pub providers: &'a BTreeSet<ProviderName>,
     /// When the caller stops waiting.
     pub deadline: Instant,
     /// What to make of a number that fails the Luhn check.
@@ -62,7 +62,7 @@ impl Violations {
     }
 }
 
-impl Reading {
+impl Reading<'_> {
     /// Reads a request for verification.
     ///
     /// # Errors
@@ -205,7 +205,7 @@ impl Reading {
         let request_id = request_id(&rest.request_id, &mut violations);
         match question {
             Some(question) if violations.0.is_empty() => Ok(Ask {
-                caller: Arc::clone(&self.caller),
+                caller: Arc::clone(self.caller),
                 question,
                 mode,
                 max_age,

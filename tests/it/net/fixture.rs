@@ -1,14 +1,12 @@
 //! A server with a hot service that does as it is told by the path, and clients for it.
 
 use std::{
-    convert::Infallible,
     net::SocketAddr,
     pin::Pin,
     sync::{
         Arc,
         atomic::{AtomicUsize, Ordering},
     },
-    task::{Context, Poll},
     time::{Duration, Instant},
 };
 
@@ -19,6 +17,8 @@ use cardproof::{
         arrived::Arrived,
         connection::ConnectionLimits,
         handshake::Handshake,
+        path_switch::HotService,
+        reply::Reply,
         routes,
         server::{Outcome, Server, ServerGauges, ServerLimits},
         workers::WorkerLoads,
@@ -29,6 +29,7 @@ use cardproof::{
 };
 use http::{HeaderMap, HeaderValue, Request, Response};
 use http_body_util::{BodyExt, Full};
+use hyper::body::Incoming;
 use tokio::{
     net::TcpStream,
     sync::mpsc::{UnboundedSender, unbounded_channel},
@@ -37,7 +38,6 @@ use tokio::{
 };
 use tokio_stream::wrappers::UnboundedReceiverStream;
 use tonic::{Status, body::Body, transport::Channel};
-use tower::Service;
 
 /// The value that must not show anywhere.
 pub const SECRET: &str = "6222020200112233";
@@ -58,19 +58,10 @@ impl Drop for Running {
     }
 }
 
-impl<B> Service<Request<B>> for Hot
-where
-    B: http_body::Body<Data = Bytes, Error: std::fmt::Debug + Send> + Send + 'static,
-{
-    type Response = Response<Body>;
-    type Error = Infallible;
-    type Future = Pin<Box<dyn Future<Output = Result<Response<Body>, Infallible>> + Send>>;
+impl HotService for Hot {
+    type Answering = Pin<Box<dyn Future<Output = Response<Reply>> + Send>>;
 
-    fn poll_ready(&mut self, _: &mut Context<'_>) -> Poll<Result<(), Infallible>> {
-        Poll::Ready(Ok(()))
-    }
-
-    fn call(&mut self, request: Request<B>) -> Self::Future {
+    fn answer(self: Arc<Self>, request: Request<Incoming>, arrived: Arrived) -> Self::Answering {
         self.started.fetch_add(1, Ordering::SeqCst);
         self.running.fetch_add(1, Ordering::SeqCst);
         let running = Running(self.running.clone());
@@ -79,7 +70,7 @@ where
         assert!(method != "PanicAtOnce", "{SECRET}");
         Box::pin(async move {
             let _running = running;
-            let deadline = request.extensions().get::<Arrived>().unwrap().deadline;
+            let deadline = arrived.deadline;
             let said = request.into_body().collect().await.unwrap().to_bytes();
             let text = match method.as_str() {
                 "Echo" => unframe(said),
@@ -93,17 +84,15 @@ where
                 }
                 "Forever" => std::future::pending().await,
                 "Panic" => panic!("{SECRET}"),
-                _ => return Ok(Status::unimplemented("no such method").into_http()),
+                _ => return Reply::refusal(Status::unimplemented("no such method")),
             };
             let trailers = HeaderMap::from_iter([(
                 http::HeaderName::from_static("grpc-status"),
                 HeaderValue::from_static("0"),
             )]);
             let body = Full::new(frame(&text)).with_trailers(async { Some(Ok(trailers)) });
-            Ok(Response::builder()
-                .header("content-type", "application/grpc")
-                .body(Body::new(body))
-                .unwrap())
+            let response = Response::builder().header("content-type", "application/grpc");
+            Reply::library(response.body(Body::new(body)).unwrap())
         })
     }
 }
@@ -321,6 +310,22 @@ impl Raw {
             // an early answer may have ended the stream already
             let _ = stream.send_data(body, true);
         }
+        Self::answer(response).await
+    }
+
+    /// Sends a request with whatever `write` writes as its body.
+    pub async fn exchange(
+        &self,
+        request: Request<()>,
+        write: impl AsyncFnOnce(&mut h2::SendStream<Bytes>),
+    ) -> Result<Answer, h2::Error> {
+        let mut requests = self.requests.clone().ready().await?;
+        let (response, mut stream) = requests.send_request(request, false)?;
+        write(&mut stream).await;
+        Self::answer(response).await
+    }
+
+    async fn answer(response: h2::client::ResponseFuture) -> Result<Answer, h2::Error> {
         let (head, mut body) = response.await?.into_parts();
         let mut bytes = BytesMut::new();
         while let Some(chunk) = body.data().await {
