@@ -21,7 +21,22 @@ const CERTIFICATES_EVERY: Duration = Duration::from_secs(2);
 
 /// Everybody who may call.
 pub(super) fn callers(config: &Config) -> Arc<Callers> {
-    Arc::new(Callers::new(config.auth, &config.clients))
+    let callers = Callers::new(config.auth, &config.clients);
+    divide_budgets(&callers, config);
+    Arc::new(callers)
+}
+
+/// Others from now on, as a newer configuration has them.
+pub(super) fn replace_callers(callers: &Callers, config: &Config) {
+    callers.replace(&config.clients);
+    divide_budgets(callers, config);
+}
+
+/// Replicas that cannot see each other keep to their part of what a caller may spend.
+fn divide_budgets(callers: &Callers, config: &Config) {
+    for caller in callers.callers() {
+        caller.budget.divide(config.server.replicas);
+    }
 }
 
 /// The certificates, if there are any.

@@ -289,7 +289,7 @@ impl Reloader {
             protection::tell_expiries(tls);
         }
         if has_changed("clients") {
-            parts.callers.replace(&config.clients);
+            protection::replace_callers(&parts.callers, config);
         }
         // what an operator set by hand stays until the configuration itself says otherwise
         if has_changed("telemetry.log_level") {

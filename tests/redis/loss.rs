@@ -1,12 +1,22 @@
 //! The store is lost, frozen, full, emptied, and comes back.
 
-use std::time::{Duration, Instant};
+use std::{
+    sync::Arc,
+    time::{Duration, Instant},
+};
 
 use cardproof::{
-    config::OnLoss,
-    domain::{Charge, ResultCode, Source},
+    config::{
+        OnLoss,
+        providers::{Money, Price},
+    },
+    domain::{Charge, Operation, ResultCode, Source},
     provider::ProviderErrorKind,
-    service::Service,
+    service::{
+        Service,
+        ask::{Ask, Caller},
+        budget::Budget,
+    },
 };
 
 use crate::{
@@ -74,6 +84,63 @@ async fn without_the_store_each_replica_goes_on_within_its_part() {
         third.ask(ask("张三")).await.unwrap().source,
         Source::SharedCache
     );
+}
+
+/// What a caller may spend: four calls in a day, here as in each of two replicas.
+fn shop() -> Arc<Caller> {
+    let budget = Budget::new(Some(money(4)));
+    budget.divide(2);
+    Arc::new(Caller {
+        name: Arc::from("shop"),
+        budget,
+        ..Caller::anonymous()
+    })
+}
+
+fn money(micros: u64) -> Money {
+    Money {
+        currency: "CNY".to_owned(),
+        micros,
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_callers_budget_is_whole_with_the_store_and_a_part_without() {
+    let redis = Redis::start();
+    let vendor = Vendor::new(&[Act::Answer(ResultCode::Match)]);
+    let mut services = Vec::new();
+    for _ in 0..3 {
+        let mut plan = plan(OnLoss::Degrade);
+        plan.vendor.price = Some(Price {
+            currency: "CNY".to_owned(),
+            micros: [(Operation::VerifyTwo, 1)].into(),
+        });
+        services.push((replica_as(&redis, &vendor, plan).await, shop()));
+    }
+    let asked = async |at: usize, name: &str| {
+        let (service, caller) = &services[at];
+        let told = service.ask(Ask {
+            caller: Arc::clone(caller),
+            ..ask(name)
+        });
+        told.await.map(drop).map_err(|denial| denial.reason_name())
+    };
+    // more than a part of it, in one replica
+    for name in ["张三", "李四", "王五"] {
+        assert_eq!(asked(0, name).await, Ok(()));
+    }
+    assert_eq!(asked(1, "赵六").await, Ok(()));
+    assert_eq!(asked(1, "孙七").await, Err("CALLER_BUDGET_SPENT"));
+    drop(redis);
+    assert_eq!(asked(0, "孙七").await, Err("CALLER_BUDGET_SPENT"));
+    // has spent one
+    assert_eq!(asked(1, "孙七").await, Ok(()));
+    assert_eq!(asked(1, "周八").await, Err("CALLER_BUDGET_SPENT"));
+    // has spent nothing
+    assert_eq!(asked(2, "孙七").await, Ok(()));
+    assert_eq!(asked(2, "周八").await, Ok(()));
+    assert_eq!(asked(2, "吴九").await, Err("CALLER_BUDGET_SPENT"));
+    assert_eq!(vendor.calls(), 7);
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -153,7 +220,7 @@ async fn an_emptied_store_is_told_what_is_known() {
 /// A call of `one` that lasts longer than an emptied store takes to be trusted again.
 async fn under_way(
     redis: &Redis,
-    vendor: &std::sync::Arc<Vendor>,
+    vendor: &Arc<Vendor>,
     one: &Service,
 ) -> tokio::task::JoinHandle<Result<cardproof::service::ask::Reply, &'static str>> {
     let asking = one.clone();
