@@ -184,7 +184,7 @@ async fn replica_at(url: &str, authority: Option<&str>, vendor: &Arc<Vendor>) ->
         on_loss: OnLoss::Refuse,
         ..Plan::default()
     };
-    let service = replica_with(Arc::new(store), vendor, plan);
+    let service = replica_with(Arc::new(store), std::slice::from_ref(vendor), plan);
     service.find_shared_store(Duration::from_secs(3)).await;
     service
 }

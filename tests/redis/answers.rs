@@ -1,15 +1,16 @@
 //! What is kept in the store, and what can be read from it.
 
-use std::time::Duration;
+use std::{collections::BTreeSet, time::Duration};
 
 use cardproof::{
     domain::{ResultCode, Source},
+    provider::Provider,
     service::ask::CacheMode,
 };
 use uuid::Uuid;
 
 use crate::{
-    house::{Act, CARD, Vendor, ask, ask_with, card, refusal, replica, until},
+    house::{Act, CARD, Plan, Vendor, ask, ask_with, card, refusal, replica, replica_of, until},
     server::Redis,
 };
 
@@ -68,6 +69,59 @@ async fn answers_of_the_service_itself_never_enter_the_store() {
     let mut keys: Vec<String> = redis.command(&["KEYS", "*"]);
     keys.sort();
     assert_eq!(keys, ["cardproof:beats", "cardproof:epoch"]);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn answers_of_the_service_itself_stay_out_of_the_store_beside_a_vendor() {
+    let redis = Redis::start();
+    let table = Vendor::embedded(&[Act::Answer(ResultCode::Match)]);
+    let vendor = Vendor::new(&[Act::Answer(ResultCode::Match)]);
+    // the vendor could be asked, so the question is the business of all replicas
+    let house = [table.clone(), vendor.clone()];
+    let one = replica_of(&redis, &house, Plan::default()).await;
+    let id = Uuid::new_v4();
+    for id in [id, id, Uuid::new_v4()] {
+        one.ask(ask_with("张三", id)).await.unwrap();
+    }
+    one.ask(ask("张三")).await.unwrap();
+    assert_eq!((table.calls(), vendor.calls()), (1, 0));
+    // ends are told behind the reply
+    tokio::time::sleep(Duration::from_millis(300)).await;
+    let kinds = || {
+        let keys: Vec<String> = redis.command(&["KEYS", "*"]);
+        let kinds = keys
+            .iter()
+            .map(|key| key.split(':').take(2).collect::<Vec<_>>().join(":"));
+        kinds.collect::<BTreeSet<_>>()
+    };
+    // neither an answer (a), nor one under a request id (r), nor a call that others could follow (f)
+    let ours = [
+        "cardproof:beats",
+        "cardproof:epoch",
+        "cardproof:i",
+        "cardproof:z",
+    ];
+    assert_eq!(kinds(), ours.map(str::to_owned).into());
+    let ids: Vec<String> = redis.command(&["KEYS", "cardproof:i:*"]);
+    for id in &ids {
+        assert_eq!(redis.command::<String>(&["HGET", id, "s"]), "z", "{id}");
+        assert!(!redis.command::<bool>(&["HEXISTS", id, "p"]), "{id}");
+    }
+    let two = replica_of(&redis, &house, Plan::default()).await;
+    let mut cached = ask("张三");
+    cached.mode = CacheMode::OnlyIfCached;
+    assert_eq!(refusal(&two, cached).await, "NOT_CACHED");
+    two.ask(ask_with("张三", id)).await.unwrap();
+    assert_eq!((table.calls(), vendor.calls()), (2, 0));
+    // what the vendor says on the same way is for all
+    let mut pinned = ask_with("李四", Uuid::new_v4());
+    pinned.pinned = Some(vendor.name().clone());
+    one.ask(pinned).await.unwrap();
+    let kinds = kinds();
+    assert!(
+        kinds.contains("cardproof:a") && kinds.contains("cardproof:r"),
+        "{kinds:?}"
+    );
 }
 
 #[tokio::test(flavor = "multi_thread")]

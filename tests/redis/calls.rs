@@ -1,102 +1,20 @@
 //! Who makes a call, and what the others are told.
 
-use std::{sync::Arc, time::Duration};
+use std::time::Duration;
 
 use cardproof::{
-    cache::{
-        Digests, KeyRing, QuestionTag, Scope, Tags,
-        shared::{
-            Board, Boarded, Family, GuardLimits, Seat, Settle, Shared, Slot, Stake, Staked, token,
-        },
-    },
+    cache::shared::{Boarded, Settle, Staked},
     domain::{Charge, GuardEffect, ResultCode, Source},
     provider::ProviderErrorKind as Kind,
     service::ask::CacheMode,
 };
-use tokio::runtime::Handle;
 use uuid::Uuid;
 
 use crate::{
-    house::{Act, Plan, Vendor, ask, ask_about, question_about, refusal, replica, replica_as},
+    by_hand::ByHand,
+    house::{Act, Plan, Vendor, ask, ask_about, refusal, replica, replica_as},
     server::Redis,
 };
-
-/// Another replica, of which the test moves every step by hand.
-struct ByHand {
-    store: Box<dyn Shared>,
-    keys: Arc<KeyRing>,
-}
-
-impl ByHand {
-    async fn new(redis: &Redis) -> Self {
-        let store = redis.store(&Handle::current(), Duration::from_secs(1), Arc::new(|| 0));
-        store.start(Duration::from_secs(5)).await;
-        Self {
-            store: Box::new(store),
-            keys: Arc::new(KeyRing {
-                current: Digests::new(Plan::default().key.as_bytes()),
-                previous: None,
-            }),
-        }
-    }
-
-    fn question(&self, name: &str) -> Tags<QuestionTag> {
-        let question = question_about(crate::house::CARD, name);
-        self.keys
-            .each(|key| key.question(&question, Scope::All, None))
-    }
-
-    fn board_as(&self, name: &str, lease: Duration) -> Board {
-        Board {
-            keys: Arc::clone(&self.keys),
-            question: self.question(name),
-            owner: token(),
-            following: None,
-            answers: true,
-            holds: true,
-            lease,
-        }
-    }
-
-    async fn seat(&self, name: &str, lease: Duration) -> Seat {
-        let board = self.board_as(name, lease);
-        assert_eq!(self.store.board(&board).await, Ok(Boarded::Seat));
-        Seat {
-            keys: board.keys,
-            question: board.question,
-            owner: board.owner,
-        }
-    }
-
-    fn stake(&self, seat: &Seat, lasts: Duration, hold: Duration) -> Stake {
-        Stake {
-            seat: seat.clone(),
-            call_lasts: lasts,
-            hold,
-            held: b"by hand".to_vec(),
-            slot: Slot {
-                token: token(),
-                card: self.keys.each(|key| key.guard_card(crate::house::CARD)),
-                family: Family::Verification,
-                caller: Arc::from("anonymous"),
-            },
-            limits: GuardLimits {
-                calls: 10,
-                mismatches: Some(2),
-                caller_calls: 10,
-                caller_mismatches: Some(2),
-            },
-            pace: None,
-            prices: Vec::new(),
-            ids: Vec::new(),
-        }
-    }
-
-    async fn send(&self, seat: &Seat, lasts: Duration, hold: Duration) -> Staked {
-        let stake = self.stake(seat, lasts, hold);
-        self.store.stake(&stake).await.unwrap()
-    }
-}
 
 const LONG: Duration = Duration::from_secs(60);
 

@@ -140,6 +140,8 @@ pub struct Plan {
     pub replicas: u32,
     pub timeout: Duration,
     pub vendor: VendorSettings,
+    pub max_calls: u32,
+    pub max_mismatches: u32,
     pub caller_share: f64,
     pub most_ids: usize,
 }
@@ -166,6 +168,8 @@ impl Default for Plan {
                 daily_budget: None,
                 price: None,
             },
+            max_calls: 10,
+            max_mismatches: 2,
             caller_share: 1.0,
             most_ids: 100,
         }
@@ -178,14 +182,19 @@ pub async fn replica(redis: &Redis, vendor: &Arc<Vendor>) -> Service {
 }
 
 pub async fn replica_as(redis: &Redis, vendor: &Arc<Vendor>, plan: Plan) -> Service {
+    replica_of(redis, std::slice::from_ref(vendor), plan).await
+}
+
+/// A replica with several providers, asked in this order.
+pub async fn replica_of(redis: &Redis, vendors: &[Arc<Vendor>], plan: Plan) -> Service {
     let store = redis.store(&Handle::current(), plan.timeout, Arc::new(|| 0));
-    let service = replica_with(Arc::new(store), vendor, plan);
+    let service = replica_with(Arc::new(store), vendors, plan);
     service.find_shared_store(Duration::from_secs(5)).await;
     assert_eq!(service.shared_store_is_up(), Some(true));
     service
 }
 
-pub fn replica_with(store: Arc<dyn Shared>, vendor: &Arc<Vendor>, plan: Plan) -> Service {
+pub fn replica_with(store: Arc<dyn Shared>, vendors: &[Arc<Vendor>], plan: Plan) -> Service {
     let breaker = BreakerSettings {
         enabled: false,
         window: Duration::from_secs(30),
@@ -193,12 +202,15 @@ pub fn replica_with(store: Arc<dyn Shared>, vendor: &Arc<Vendor>, plan: Plan) ->
         failure_ratio: 0.5,
         open: Duration::from_secs(15),
     };
-    let provider: Arc<dyn Provider> = Arc::<Vendor>::clone(vendor);
-    let lane = Lane::new(provider, &plan.vendor, &breaker, plan.replicas);
-    let name = vendor.name.clone();
+    let lanes = vendors.iter().map(|vendor| {
+        let provider: Arc<dyn Provider> = Arc::<Vendor>::clone(vendor);
+        let lane = Lane::new(provider, &plan.vendor, &breaker, plan.replicas);
+        (vendor.name.clone(), Arc::new(lane))
+    });
+    let names: Vec<_> = vendors.iter().map(|vendor| vendor.name.clone()).collect();
     let guard = GuardSettings {
-        max_calls: 10,
-        max_mismatches: 2,
+        max_calls: plan.max_calls,
+        max_mismatches: plan.max_mismatches,
         caller_share: plan.caller_share,
     };
     let guard = Guard::new(guard, Clock::System);
@@ -207,10 +219,10 @@ pub fn replica_with(store: Arc<dyn Shared>, vendor: &Arc<Vendor>, plan: Plan) ->
         digests: Digests::new(plan.key.as_bytes()),
         previous_digests: plan.previous_key.map(|key| Digests::new(key.as_bytes())),
         shared: Some(store),
-        lanes: [(name.clone(), Arc::new(lane))].into(),
+        lanes: lanes.collect(),
         routes: Operation::ALL
             .iter()
-            .map(|operation| (*operation, vec![name.clone()]))
+            .map(|operation| (*operation, names.clone()))
             .collect(),
         policy: Policy {
             failover_on_unsupported: true,

@@ -13,6 +13,7 @@
 
 mod access;
 mod answers;
+mod by_hand;
 mod calls;
 mod canary;
 mod counts;

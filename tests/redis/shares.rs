@@ -1,4 +1,4 @@
-//! One caller's part of a card, over replicas.
+//! What callers have of a card together, and one caller's part of it, over replicas.
 
 use std::{
     sync::Arc,
@@ -15,7 +15,7 @@ use cardproof::{
 };
 
 use crate::{
-    house::{Act, Plan, Vendor, ask, replica_as},
+    house::{Act, Plan, Vendor, ask, replica_as, until},
     server::Redis,
 };
 
@@ -93,4 +93,38 @@ async fn one_callers_mismatches_leave_the_card_open_for_others() {
     // now it is closed for all
     assert!(refused_for(&one, asks("third", "王五")).await > Duration::from_secs(3600));
     assert_eq!(vendor.calls(), 2);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn calls_under_way_for_others_fill_a_card_too() {
+    // the last call, and the last mismatch, with the other limit far away
+    for (max_calls, max_mismatches) in [(1, 9), (9, 1)] {
+        let plan = || Plan {
+            max_calls,
+            max_mismatches,
+            ..Plan::default()
+        };
+        let redis = Redis::start();
+        let answer = [Act::Answer(ResultCode::CardExpired)];
+        let vendor = Vendor::slow(&answer, Duration::from_secs(1));
+        let one = replica_as(&redis, &vendor, plan()).await;
+        let two = replica_as(&redis, &vendor, plan()).await;
+        let asking = one.clone();
+        let first = tokio::spawn(async move { asking.ask(asks("first", "张三")).await });
+        let soon = Duration::from_secs(5);
+        until("the call is sent", soon, async || vendor.calls() == 1).await;
+        // connect and call timeout: only a call under way is in the way
+        let longest_call = Duration::from_millis(2500);
+        assert_eq!(
+            refused_for(&two, asks("second", "李四")).await,
+            longest_call
+        );
+        assert_eq!(refused_for(&one, asks("third", "王五")).await, longest_call);
+        assert!(!first.is_finished(), "the call is still under way");
+        assert_eq!(vendor.calls(), 1);
+        first.await.unwrap().unwrap();
+        // an expired card is no mismatch, and is a call
+        let next = two.ask(asks("second", "李四")).await;
+        assert_eq!(next.is_ok(), max_calls > 1);
+    }
 }
