@@ -23,6 +23,7 @@ import footprint
 import hits
 import page
 import parts
+import replicas
 import scale
 import setups
 import vendor
@@ -37,6 +38,8 @@ GROUPS = {
     "open": (hits.open_loop,),
     "vendor": (vendor.misses, vendor.cpu),
     "sdk": (vendor.sdk,),
+    "redis": (replicas.hits,),
+    "replicas": (replicas.misses,),
     "scale": (scale.throughput,),
     "memory": (scale.memory,),
     "parts": (parts.parts, parts.allocations),
