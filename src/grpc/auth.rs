@@ -15,6 +15,7 @@ use tokio::time::Instant;
 
 use super::{
     limits::{Gate, Permit},
+    path_switch::HOT_PREFIX,
     tls::PeerNames,
 };
 use crate::{
@@ -54,7 +55,7 @@ impl Method {
 
     /// The method of a path of the service; `None` for one that does not exist.
     pub(super) fn of(path: &str) -> Option<Self> {
-        let name = path.rsplit('/').next()?;
+        let name = path.strip_prefix(HOT_PREFIX)?;
         [Self::Verify, Self::CardInfo]
             .into_iter()
             .find(|method| method.as_str() == name)

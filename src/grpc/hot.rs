@@ -11,7 +11,7 @@ use std::{
 };
 
 use bytes::Bytes;
-use http::{HeaderMap, Request, Response};
+use http::{HeaderMap, Request, Response, header::AUTHORIZATION};
 use http_body::{Body as _, Frame};
 use hyper::body::Incoming;
 use prost::Message as _;
@@ -84,6 +84,8 @@ impl Hot {
     /// Has the generated code answer a call.
     fn by_the_library(&self, mut request: Request<Rejoined>, arrived: Arrived) -> Later {
         request.extensions_mut().insert(arrived);
+        // nobody further in has any business with it
+        request.headers_mut().remove(AUTHORIZATION);
         hide_unknown_encoding(request.headers_mut());
         // generated services are always ready
         let answer = self.library.clone().call(request);
@@ -99,10 +101,10 @@ impl Hot {
 impl HotService for Hot {
     type Answering = Answering;
 
-    fn answer(self: Arc<Self>, mut request: Request<Incoming>, mut arrived: Arrived) -> Answering {
-        let (stage, place) = match self.callers.admit(&mut request, &mut arrived) {
+    fn answer(self: Arc<Self>, request: Request<Incoming>, mut arrived: Arrived) -> Answering {
+        let method = Method::of(request.uri().path());
+        let (stage, place) = match self.callers.admit(&request, method, &mut arrived) {
             Ok(place) => {
-                let method = Method::of(request.uri().path());
                 let method = method.filter(|_| is_uncompressed(request.headers()));
                 (Stage::Reading(method, request, None), place)
             }

@@ -2,7 +2,7 @@
 
 use std::{sync::Arc, time::Duration};
 
-use http::{Request, header::AUTHORIZATION};
+use http::Request;
 
 use super::{Callers, Method};
 use crate::{
@@ -22,14 +22,15 @@ impl Callers {
     /// Why the call is refused.
     pub(in crate::grpc) fn admit<B>(
         &self,
-        request: &mut Request<B>,
+        request: &Request<B>,
+        method: Option<Method>,
         arrived: &mut Arrived,
     ) -> Result<Option<Permit>, Denial> {
         if self.are_everybody() {
             return Ok(None);
         }
-        self.place_for(request, arrived).inspect_err(|denial| {
-            let method = Method::of(request.uri().path());
+        let place = self.place_for(request, method, arrived);
+        place.inspect_err(|denial| {
             let method = method.map_or(NO_SUCH_METHOD, Method::as_str);
             events::denied(method, denial.reason_name(), Duration::ZERO);
         })
@@ -37,7 +38,8 @@ impl Callers {
 
     fn place_for<B>(
         &self,
-        request: &mut Request<B>,
+        request: &Request<B>,
+        method: Option<Method>,
         arrived: &mut Arrived,
     ) -> Result<Option<Permit>, Denial> {
         let peer = request.extensions().get::<PeerNames>();
@@ -47,10 +49,8 @@ impl Callers {
         let Some(client) = client else {
             return Ok(None);
         };
-        let place = client.admit(Method::of(request.uri().path()), arrived.at)?;
+        let place = client.admit(method, arrived.at)?;
         arrived.caller = Some(Arc::clone(&client.caller));
-        // nobody further in has any business with it
-        request.headers_mut().remove(AUTHORIZATION);
         Ok(place)
     }
 }

@@ -24,9 +24,9 @@ fn message() -> Bytes {
 /// How the body ends after its last piece.
 #[derive(Clone, Copy)]
 enum End {
-    WithIt,
-    WithAnEmptyPiece,
-    WithTrailers,
+    Mark,
+    EmptyPiece,
+    Trailers,
 }
 
 async fn sent(server: &Server, pieces: Vec<Bytes>, end: End, encoding: Option<&str>) -> Answer {
@@ -42,7 +42,7 @@ async fn sent(server: &Server, pieces: Vec<Bytes>, end: End, encoding: Option<&s
     raw.exchange(request, async |stream| {
         let last = pieces.len() - 1;
         for (place, piece) in pieces.into_iter().enumerate() {
-            let ends = place == last && matches!(end, End::WithIt);
+            let ends = place == last && matches!(end, End::Mark);
             stream.send_data(piece, ends).unwrap();
             // each is a frame of its own, and comes by itself
             tokio::time::sleep(std::time::Duration::from_millis(5)).await;
@@ -50,9 +50,9 @@ async fn sent(server: &Server, pieces: Vec<Bytes>, end: End, encoding: Option<&s
         let mut trailers = HeaderMap::new();
         trailers.insert("x-checksum", HeaderValue::from_static("1"));
         match end {
-            End::WithIt => {}
-            End::WithAnEmptyPiece => stream.send_data(Bytes::new(), true).unwrap(),
-            End::WithTrailers => stream.send_trailers(trailers).unwrap(),
+            End::Mark => {}
+            End::EmptyPiece => stream.send_data(Bytes::new(), true).unwrap(),
+            End::Trailers => stream.send_trailers(trailers).unwrap(),
         }
     })
     .await
@@ -76,9 +76,9 @@ fn is_the_answer(answer: &Answer) {
 }
 
 #[rstest]
-#[case::with_it(End::WithIt)]
-#[case::with_an_empty_piece(End::WithAnEmptyPiece)]
-#[case::with_trailers(End::WithTrailers)]
+#[case::with_it(End::Mark)]
+#[case::with_an_empty_piece(End::EmptyPiece)]
+#[case::with_trailers(End::Trailers)]
 #[tokio::test(flavor = "multi_thread")]
 async fn a_message_in_any_pieces_is_answered(#[case] end: End) {
     let server = Server::start("");
@@ -109,7 +109,7 @@ async fn a_message_in_any_pieces_is_answered(#[case] end: End) {
 async fn what_is_no_whole_message_is_refused(#[case] broken: fn(Bytes) -> Bytes) {
     let server = Server::start("");
     let broken = broken(message());
-    for end in [End::WithIt, End::WithAnEmptyPiece] {
+    for end in [End::Mark, End::EmptyPiece] {
         let answer = sent(&server, vec![broken.clone()], end, None).await;
         assert_ne!(answer.code(), 0);
         assert_eq!(answer.reason(), "FACTORS_INVALID");
