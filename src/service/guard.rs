@@ -35,7 +35,7 @@ use jiff::Timestamp;
 use parking_lot::Mutex;
 
 use self::{
-    card::CallerId,
+    card::{CallerId, Mark},
     store::{Callers, Key, Shard},
     suspects::Suspects,
 };
@@ -136,6 +136,7 @@ pub struct Reservation {
     inner: Arc<Inner>,
     key: Key,
     caller: CallerId,
+    taken: Mark,
     open: bool,
 }
 
@@ -190,11 +191,12 @@ impl Guard {
         let caller = self.inner.callers.id(caller);
         let divisor = self.inner.divisor.load(Ordering::Relaxed);
         let limits = self.inner.limits(family, divisor);
-        self.inner.reserve(key, caller, &limits, slot_lasts)?;
+        let taken = self.inner.reserve(key, caller, &limits, slot_lasts)?;
         Ok(Reservation {
             inner: Arc::clone(&self.inner),
             key,
             caller,
+            taken,
             open: true,
         })
     }
@@ -212,10 +214,11 @@ impl Guard {
             caller_mismatches: None,
         };
         let noted = self.inner.reserve(key, caller, &unlimited, Duration::ZERO);
-        noted.ok().map(|()| Reservation {
+        noted.ok().map(|taken| Reservation {
             inner: Arc::clone(&self.inner),
             key,
             caller,
+            taken,
             open: true,
         })
     }
@@ -338,7 +341,8 @@ impl Reservation {
 
     fn close(&mut self, effect: GuardEffect) {
         self.open = false;
-        self.inner.settle(&self.key, self.caller, effect);
+        self.inner
+            .settle(&self.key, self.caller, self.taken, effect);
     }
 }
 
@@ -357,7 +361,7 @@ impl Inner {
         caller: CallerId,
         limits: &GuardLimits,
         slot_lasts: Duration,
-    ) -> Result<(), Refused> {
+    ) -> Result<Mark, Refused> {
         let mut shard = self.shard(&key).lock();
         // read under the lock, so that the counts of one card see time pass in one order
         let now = self.clock.now();
@@ -377,11 +381,11 @@ impl Inner {
         })
     }
 
-    fn settle(&self, key: &Key, caller: CallerId, effect: GuardEffect) {
+    fn settle(&self, key: &Key, caller: CallerId, taken: Mark, effect: GuardEffect) {
         let effect = counted(key.family, effect);
         let mut shard = self.shard(key).lock();
         let now = self.clock.now();
-        shard.change(key, now, |card| card.settle(caller, effect, now));
+        shard.change(key, now, |card| card.settle(caller, taken, effect, now));
     }
 
     fn limits(&self, family: Family, divisor: u32) -> GuardLimits {

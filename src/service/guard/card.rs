@@ -11,8 +11,9 @@
 //!    are fewer than the limit of calls; mismatches and slots in flight are fewer than the limit
 //!    of mismatches; and the same two for what the caller itself counted and holds.
 //! 4. A reservation takes one slot. Settling gives it back and counts: a call for every answer
-//!    but `Nothing`; a mismatch more for `Mismatch`; no mismatches at all after `Match`; closed
-//!    after `Close`. It is counted on the day that it is settled on.
+//!    but `Nothing`; a mismatch more for `Mismatch`; no mismatches at all after `Match`, unless one
+//!    was counted since the reservation: the bank may have seen that one last; closed after
+//!    `Close`. It is counted on the day that it is settled on.
 //!
 //! All times are whole seconds: ends are rounded up, the present is rounded down, so nothing opens
 //! early.
@@ -70,11 +71,17 @@ pub(super) struct Card {
     calls: u16,
     mismatches: u16,
     in_flight: u16,
+    /// Goes on with every mismatch, round and round.
+    mark: Mark,
     calls_end: Second,
     mismatches_end: Second,
     closed_end: Second,
     shares: Shares,
 }
+
+/// Where a card's mismatches stood when a slot was taken.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub(super) struct Mark(u16);
 
 /// What of it one caller has done.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
@@ -120,7 +127,7 @@ impl Card {
         caller: CallerId,
         limits: &GuardLimits,
         now: Timestamp,
-    ) -> Result<(), Closed> {
+    ) -> Result<Mark, Closed> {
         self.forget_what_ended(now);
         let share = self.shares.of(caller);
         if let Some(closed) = self.closed_by_counts(share, limits) {
@@ -147,11 +154,17 @@ impl Card {
         self.shares.change(caller, |share| {
             share.in_flight = share.in_flight.saturating_add(1);
         });
-        Ok(())
+        Ok(self.mark)
     }
 
-    /// Gives a slot back and counts what the call came to.
-    pub(super) fn settle(&mut self, caller: CallerId, effect: GuardEffect, now: Timestamp) {
+    /// Gives a slot back that was taken at a mark, and counts what the call came to.
+    pub(super) fn settle(
+        &mut self,
+        caller: CallerId,
+        taken: Mark,
+        effect: GuardEffect,
+        now: Timestamp,
+    ) {
         self.forget_what_ended(now);
         self.in_flight = self.in_flight.saturating_sub(1);
         let (call, mismatch) = match effect {
@@ -170,10 +183,13 @@ impl Card {
             self.calls_end = midnight(now);
         }
         match effect {
-            GuardEffect::Match => self.forget_mismatches(),
-            GuardEffect::Mismatch => self.mismatches_end = lock_end(now),
+            GuardEffect::Match if taken == self.mark => self.forget_mismatches(),
+            GuardEffect::Mismatch => {
+                self.mismatches_end = lock_end(now);
+                self.mark = Mark(self.mark.0.wrapping_add(1));
+            }
             GuardEffect::Close => self.closed_end = lock_end(now),
-            GuardEffect::Call | GuardEffect::Nothing => {}
+            GuardEffect::Match | GuardEffect::Call | GuardEffect::Nothing => {}
         }
     }
 

@@ -33,19 +33,30 @@ pub struct Card {
     calls: Vec<(Arc<str>, i64)>,
     mismatches: Vec<(Arc<str>, i64)>,
     closed_at: Option<i64>,
-    slots: Vec<(Token, Arc<str>, i64)>,
+    slots: Vec<Slot>,
+    /// How many mismatches there ever were.
+    ever: u64,
+}
+
+/// Whose, until when, and how many mismatches there ever were when it was taken.
+struct Slot {
+    token: Token,
+    caller: Arc<str>,
+    ends: i64,
+    ever: u64,
 }
 
 impl Card {
     /// Forgets what has ended, and counts slots that ended by themselves.
     pub fn expire(&mut self, family: Family, now: i64) {
-        let (over, left) = self.slots.drain(..).partition(|slot| slot.2 <= now);
+        let (over, left) = self.slots.drain(..).partition(|slot| slot.ends <= now);
         self.slots = left;
-        let over: Vec<(Token, Arc<str>, i64)> = over;
-        for (_, caller, ended) in over {
-            self.calls.push((Arc::clone(&caller), ended));
+        let over: Vec<Slot> = over;
+        for Slot { caller, ends, .. } in over {
+            self.calls.push((Arc::clone(&caller), ends));
             if family == Family::Verification {
-                self.mismatches.push((caller, ended));
+                self.mismatches.push((caller, ends));
+                self.ever += 1;
             }
         }
         self.calls.retain(|(_, at)| midnight(*at) > now);
@@ -106,7 +117,11 @@ impl Card {
             return Some((first.0, wait.map(Duration::from_millis)));
         }
         let all = self.slots.len();
-        let own = self.slots.iter().filter(|slot| slot.1 == *caller).count();
+        let own = self
+            .slots
+            .iter()
+            .filter(|slot| slot.caller == *caller)
+            .count();
         let full = over(calls + all, Some(limits.calls))
             || over(own_calls + own, Some(limits.caller_calls))
             || over(mismatches + all, limits.mismatches)
@@ -115,25 +130,34 @@ impl Card {
     }
 
     pub fn take(&mut self, token: Token, caller: &Arc<str>, ends: i64) {
-        self.slots.push((token, Arc::clone(caller), ends));
+        self.slots.push(Slot {
+            token,
+            caller: Arc::clone(caller),
+            ends,
+            ever: self.ever,
+        });
     }
 
-    /// Says whether the slot was still there.
-    pub fn give_back(&mut self, token: Token) -> bool {
-        let before = self.slots.len();
-        self.slots.retain(|slot| slot.0 != token);
-        self.slots.len() < before
+    /// How many mismatches there ever were when the slot was taken, if it is still there.
+    pub fn give_back(&mut self, token: Token) -> Option<u64> {
+        let place = self.slots.iter().position(|slot| slot.token == token)?;
+        Some(self.slots.remove(place).ever)
     }
 
-    pub fn count(&mut self, caller: &Arc<str>, effect: GuardEffect, now: i64) {
+    /// `taken`: what [`Self::give_back`] said. A match forgets mismatches that were counted before
+    /// its call was sent, and no later ones.
+    pub fn count(&mut self, caller: &Arc<str>, taken: Option<u64>, effect: GuardEffect, now: i64) {
         if effect != GuardEffect::Nothing {
             self.calls.push((Arc::clone(caller), now));
         }
         match effect {
-            GuardEffect::Match => self.mismatches.clear(),
-            GuardEffect::Mismatch => self.mismatches.push((Arc::clone(caller), now)),
+            GuardEffect::Match if taken == Some(self.ever) => self.mismatches.clear(),
+            GuardEffect::Mismatch => {
+                self.mismatches.push((Arc::clone(caller), now));
+                self.ever += 1;
+            }
             GuardEffect::Close => self.closed_at = Some(now),
-            GuardEffect::Call | GuardEffect::Nothing => {}
+            GuardEffect::Match | GuardEffect::Call | GuardEffect::Nothing => {}
         }
     }
 
@@ -153,6 +177,7 @@ impl Card {
         }
         for _ in 0..seed.mismatches {
             self.mismatches.push((Arc::clone(&seed.caller), now));
+            self.ever += 1;
         }
         if i64::from(seed.closed_end) * 1000 > now {
             self.closed_at = Some(now);

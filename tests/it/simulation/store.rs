@@ -228,9 +228,10 @@ impl State {
         let key = (only(&settle.slot.card), settle.slot.family);
         let card = self.cards.entry(key).or_default();
         card.expire(settle.slot.family, now);
-        let ours = card.give_back(settle.slot.token);
+        let taken = card.give_back(settle.slot.token);
+        let ours = taken.is_some();
         if ours || !settle.was_staked {
-            card.count(&settle.slot.caller, settle.effect, now);
+            card.count(&settle.slot.caller, taken, settle.effect, now);
         }
         for price in &settle.refunds {
             if ours

@@ -1,7 +1,9 @@
 -- What is counted about one card: the rules of `service/guard/card.rs`, to the letter, and one
 -- more: a slot in flight has an end, and after that stands for a call and a mismatch that were
 -- counted at that end. c, m: calls, mismatches; ce, me, xe: when they end and until when a
--- vendor's word closes the card. `c:NAME` and `m:NAME` are one caller's part; `s:TOKEN` is a slot.
+-- vendor's word closes the card; q goes on with every mismatch. `c:NAME` and `m:NAME` are one
+-- caller's part; `s:TOKEN` is a slot: when it ends, the card's q when it was taken (nothing where
+-- that is not known), and whose it is.
 local function midnight(at)
   return (math.floor((at + 28800) / 86400) + 1) * 86400 - 28800
 end
@@ -25,8 +27,13 @@ local function card_part(r, caller)
   return r.callers[caller]
 end
 
+local function card_mismatch(r, caller, ends)
+  local part = card_part(r, caller)
+  r.m, part.m, r.me, r.q = r.m + 1, part.m + 1, ends, r.q + 1
+end
+
 local function card_load(key, counts_mismatches)
-  local r = {key = key, c = 0, m = 0, ce = 0, me = 0, xe = 0, callers = {}, slots = {}}
+  local r = {key = key, c = 0, m = 0, ce = 0, me = 0, xe = 0, q = 0, callers = {}, slots = {}}
   local flat = redis.call('HGETALL', key)
   local over = {}
   for i = 1, #flat, 2 do
@@ -35,8 +42,8 @@ local function card_load(key, counts_mismatches)
     if not kind then
       r[field] = tonumber(value)
     elseif kind == 's' then
-      local ends, caller = string.match(value, '^(%d+)|(.*)$')
-      r.slots[name] = {ends = tonumber(ends), caller = caller}
+      local ends, q, caller = string.match(value, '^(%d+)|(%d*)|(.*)$')
+      r.slots[name] = {ends = tonumber(ends), q = tonumber(q), caller = caller}
       if tonumber(ends) <= now then over[#over + 1] = name end
     else
       card_part(r, name)[kind] = tonumber(value)
@@ -57,8 +64,7 @@ local function card_load(key, counts_mismatches)
       card_part(r, slot.caller).c = card_part(r, slot.caller).c + 1
     end
     if counts_mismatches and lock_end(ended_ms) > second then
-      r.m, r.me = r.m + 1, math.max(r.me, lock_end(ended_ms))
-      card_part(r, slot.caller).m = card_part(r, slot.caller).m + 1
+      card_mismatch(r, slot.caller, math.max(r.me, lock_end(ended_ms)))
     end
   end
   return r
@@ -72,6 +78,8 @@ local function cards_load(keys, counts_mismatches)
   for i, key in ipairs(keys) do cards[i] = card_load(key, counts_mismatches) end
   for _, r in ipairs(cards) do
     for _, other in ipairs(cards) do
+      -- a mismatch that was counted there is one that came in between here as well
+      if other.m > r.m then r.q = r.q + 1 end
       for _, count in ipairs({'c', 'm', 'ce', 'me', 'xe'}) do
         r[count] = math.max(r[count], other[count])
       end
@@ -94,13 +102,14 @@ local function card_keep(r)
     end
   end
   field('c', r.c) field('m', r.m) field('ce', r.ce) field('me', r.me) field('xe', r.xe)
+  field('q', r.q)
   for name, part in pairs(r.callers) do
     field('c:' .. name, part.c)
     field('m:' .. name, part.m)
   end
   local last_ms = math.max(r.ce, r.me, r.xe) * 1000 - unix_ms
   for name, slot in pairs(r.slots) do
-    field('s:' .. name, slot.ends .. '|' .. slot.caller)
+    field('s:' .. name, slot.ends .. '|' .. (slot.q or '') .. '|' .. slot.caller)
     -- after its end a slot counts for as long as a mismatch does
     last_ms = math.max(last_ms, slot.ends - now + 86400000)
   end
@@ -144,14 +153,16 @@ local function card_closed(r, caller, limits)
   return nil
 end
 
-local function card_count(r, caller, effect)
+-- `q`: the card's when the slot was taken. A match says nothing of a mismatch that was counted
+-- while it was out: the bank may have seen that one last.
+local function card_count(r, caller, q, effect)
   local part = card_part(r, caller)
   if effect ~= 'nothing' then
     r.c, part.c, r.ce = r.c + 1, part.c + 1, midnight(second)
   end
   if effect == 'mismatch' then
-    r.m, part.m, r.me = r.m + 1, part.m + 1, lock_end(unix_ms)
-  elseif effect == 'match' then
+    card_mismatch(r, caller, lock_end(unix_ms))
+  elseif effect == 'match' and q == r.q then
     card_mismatches_end(r)
   elseif effect == 'close' then
     r.xe = lock_end(unix_ms)

@@ -18,9 +18,10 @@ local function settle(s)
   local had = false
   for _, key in ipairs(s.cards) do
     local r = card_load(key, s.counts_mismatches)
-    local ours = r.slots[s.slot] ~= nil
+    local slot = r.slots[s.slot]
+    local ours = slot ~= nil
     r.slots[s.slot] = nil
-    if ours or not s.was_staked then card_count(r, s.caller, s.effect) end
+    if ours or not s.was_staked then card_count(r, s.caller, slot and slot.q, s.effect) end
     card_keep(r)
     had = had or ours
   end

@@ -7,6 +7,7 @@ for _, s in ipairs(a.cards) do
   end
   if s.mismatches_end > second then
     r.m, part.m, r.me = r.m + s.mismatches, part.m + s.mismatches, math.max(r.me, s.mismatches_end)
+    r.q = r.q + s.mismatches
   end
   if s.closed_end > second then r.xe = math.max(r.xe, s.closed_end) end
   card_keep(r)

@@ -33,7 +33,7 @@ if pace then
   redis.call('PEXPIRE', pace.key, pace.window_ms)
 end
 for _, r in ipairs(cards) do
-  r.slots[a.slot] = {ends = now + a.slot_ms, caller = a.caller}
+  r.slots[a.slot] = {ends = now + a.slot_ms, q = r.q, caller = a.caller}
   card_keep(r)
 end
 local spent = {}
