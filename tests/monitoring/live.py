@@ -105,6 +105,7 @@ class Live:
         waiting = [f"{self.emulator}/_control/health", f"{self.prometheus}/-/ready"]
         for url in waiting + [f"http://127.0.0.1:{admin}/readyz" for _, admin in self.replicas]:
             self.wait_for(url)
+        self.wait_for_scrapes()
 
     def start(self, program, *arguments):
         name = f"{pathlib.Path(program).name}-{len(self.programs)}.log"
@@ -123,6 +124,16 @@ class Live:
                     self.stop()
                     logs = "\n".join(log.read_text(errors="replace")[-2000:] for log in self.folder.glob("*.log"))
                     raise RuntimeError(f"{url} does not answer ({error}); ended: {dead}\n{logs}") from None
+            time.sleep(0.1)
+
+    def wait_for_scrapes(self):
+        """Until Prometheus has seen every replica. It begins some seconds after it says that it is ready,
+        and what a counter holds at its first scrape is no increase to any rule: it would be lost."""
+        until = time.monotonic() + START_LIMIT_S
+        while sum(series["value"][1] == "1" for series in self.query("query", query='up{job="cardproof"}')["result"]) < len(self.replicas):
+            if time.monotonic() > until:
+                self.stop()
+                raise RuntimeError("Prometheus has not scraped every replica")
             time.sleep(0.1)
 
     def script(self, **script):
