@@ -50,6 +50,7 @@ proof run.py --tls --h2load "$h2load" --seconds "${CARDPROOF_ABUSE_SECONDS:-2}"
 proof held.py idle --h2load "$h2load"
 proof overload.py --emulator "$emulator"
 proof restart.py
+proof addresses.py
 if wait "$vanishing"; then
     passed=$((passed + 1))
 else
