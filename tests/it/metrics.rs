@@ -23,7 +23,7 @@ use self::text::Text;
 use super::net::fixture::{Answer, Raw, path};
 
 /// What is told, by hand from the public contract: name, type, labels.
-const TOLD: [(&str, &str, &[&str]); 23] = [
+const TOLD: [(&str, &str, &[&str]); 24] = [
     (
         "cardproof_breaker_state",
         "gauge",
@@ -76,6 +76,7 @@ const TOLD: [(&str, &str, &[&str]); 23] = [
         &["provider"],
     ),
     ("cardproof_redaction_hits_total", "counter", &[]),
+    ("cardproof_redis_degraded_total", "counter", &[]),
     (
         "cardproof_results_total",
         "counter",

@@ -28,7 +28,10 @@ pub(super) trait Bindable {
 impl Bindable for Counter<u64> {
     type Bound = BoundCounter<u64>;
     fn bind_to(&self, labels: &[KeyValue]) -> Self::Bound {
-        self.bind(labels)
+        let bound = self.bind(labels);
+        // a series without labels is not exposed by the SDK before something was added
+        bound.add(0);
+        bound
     }
 }
 

@@ -83,6 +83,15 @@ fn nothing_is_added_to_names_and_labels() {
 }
 
 #[test]
+fn a_counter_without_labels_stands_at_zero_from_the_start() {
+    let metrics = metrics(&["one"]);
+    let shown = |line: &str| metrics.text().lines().any(|it| it == line);
+    assert!(shown("cardproof_redis_degraded_total 0"));
+    metrics.instruments.degraded();
+    assert!(shown("cardproof_redis_degraded_total 1"));
+}
+
+#[test]
 fn misconfigured_lasts_until_the_vendor_accepts_us_again() {
     let metrics = metrics(&["one"]);
     let gauge = || {
