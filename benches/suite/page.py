@@ -13,7 +13,7 @@ PAGE = ROOT / "docs/BENCHMARKS.md"
 TITLES = {
     "footprint": "Start, memory, size",
     "hits": "Answers from memory",
-    "peers": "Beside servers in other languages",
+    "card-info": "Card information",
     "open": "Latency at a rate",
     "vendor": "Questions that nobody has asked before",
     "sdk": "Beside the vendor's own SDK",

@@ -33,8 +33,8 @@ from machine import ROOT, NotMeasured
 RESULTS = ROOT / "target/bench"
 GROUPS = {
     "footprint": (footprint.footprint,),
-    "hits": (lambda folder: hits.verification(folder, peers=False), hits.card_info),
-    "peers": (lambda folder: hits.verification(folder, peers=True),),
+    "hits": (hits.verification,),
+    "card-info": (hits.card_info,),
     "open": (hits.open_loop,),
     "vendor": (vendor.misses, vendor.cpu),
     "sdk": (vendor.sdk,),
@@ -83,7 +83,7 @@ def main():
         parser.error(f"no such group: {', '.join(unknown)}")
     if names and not arguments.no_build:
         setups.build_ours()
-        if "peers" in names:
+        if "hits" in names:
             setups.build_peers()
     code = 0
     for name in names:

@@ -171,14 +171,14 @@ impl<F: Future<Output = Response<Reply>>> Future for Call<F> {
     }
 }
 
-/// Whether the peer must take its answers in time.
+/// What is counted of a call.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Kind {
     /// A call of the hot service, with a place among those under way.
     Hot,
     /// Such a call for which there was no place.
     Turned,
-    /// A call that is not counted among them: a stream of health may stay.
+    /// A call of somebody else, whose answer may take its time: a stream of health stays.
     Other,
     /// No call at all.
     NoGrpc,
@@ -191,7 +191,7 @@ pub(super) struct Counted {
 }
 
 impl Counted {
-    /// A call of the hot service; `None` of those that may be under way at once is free.
+    /// A call of the hot service, with a place among those under way if there is one.
     pub(super) fn hot(shared: Arc<CallsOfConnection>) -> Self {
         let kind = if shared.in_flight.admit() {
             Kind::Hot
