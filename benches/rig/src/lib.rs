@@ -3,5 +3,6 @@
 pub mod answers;
 pub mod frames;
 pub mod full;
+pub mod parts;
 pub mod questions;
 pub mod sockets;
