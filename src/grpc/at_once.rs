@@ -56,3 +56,42 @@ impl AtOnce {
         served
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::{future::pending, pin::pin, sync::atomic::AtomicUsize, sync::atomic::Ordering};
+
+    use tokio::{sync::oneshot, task::yield_now};
+
+    use super::*;
+
+    #[tokio::test]
+    async fn calls_begin_after_the_connection_has_read_and_those_that_wait_go_on_as_tasks() {
+        let calls = AtOnce::default();
+        let over = Arc::new(AtomicUsize::new(0));
+        let (answer, waiting) = oneshot::channel::<()>();
+        let mut connection = pin!(async {
+            let quick = Arc::clone(&over);
+            calls.execute(async move { drop(quick.fetch_add(1, Ordering::SeqCst)) });
+            let slow = Arc::clone(&over);
+            calls.execute(async move {
+                let _ = waiting.await;
+                slow.fetch_add(10, Ordering::SeqCst);
+            });
+            assert_eq!(over.load(Ordering::SeqCst), 0, "nothing begins while it reads");
+            pending::<()>().await;
+        });
+        let mut context = Context::from_waker(Waker::noop());
+        let hello = Hello::default();
+        assert!(calls.turn(&hello, connection.as_mut(), &mut context).is_pending());
+        assert_eq!(over.load(Ordering::SeqCst), 1);
+        yield_now().await;
+        let _ = answer.send(());
+        while over.load(Ordering::SeqCst) != 11 {
+            yield_now().await;
+        }
+        // each begins once
+        assert!(calls.turn(&hello, connection.as_mut(), &mut context).is_pending());
+        assert_eq!(over.load(Ordering::SeqCst), 11);
+    }
+}
