@@ -72,18 +72,28 @@ mod tests {
         let (answer, waiting) = oneshot::channel::<()>();
         let mut connection = pin!(async {
             let quick = Arc::clone(&over);
-            calls.execute(async move { drop(quick.fetch_add(1, Ordering::SeqCst)) });
+            calls.execute(async move {
+                quick.fetch_add(1, Ordering::SeqCst);
+            });
             let slow = Arc::clone(&over);
             calls.execute(async move {
                 let _ = waiting.await;
                 slow.fetch_add(10, Ordering::SeqCst);
             });
-            assert_eq!(over.load(Ordering::SeqCst), 0, "nothing begins while it reads");
+            assert_eq!(
+                over.load(Ordering::SeqCst),
+                0,
+                "nothing begins while it reads"
+            );
             pending::<()>().await;
         });
         let mut context = Context::from_waker(Waker::noop());
         let hello = Hello::default();
-        assert!(calls.turn(&hello, connection.as_mut(), &mut context).is_pending());
+        assert!(
+            calls
+                .turn(&hello, connection.as_mut(), &mut context)
+                .is_pending()
+        );
         assert_eq!(over.load(Ordering::SeqCst), 1);
         yield_now().await;
         let _ = answer.send(());
@@ -91,7 +101,11 @@ mod tests {
             yield_now().await;
         }
         // each begins once
-        assert!(calls.turn(&hello, connection.as_mut(), &mut context).is_pending());
+        assert!(
+            calls
+                .turn(&hello, connection.as_mut(), &mut context)
+                .is_pending()
+        );
         assert_eq!(over.load(Ordering::SeqCst), 11);
     }
 }
