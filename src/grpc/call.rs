@@ -81,7 +81,7 @@ pin_project! {
     pub(super) struct Call<F> {
         #[pin]
         stage: Stage<F>,
-        // made when there is something to wait for: most calls are answered from memory.
+        // made when there is something to wait for: most calls are answered from memory
         timer: Option<Pin<Box<Sleep>>>,
         // `None` for what is no gRPC
         watch: Option<CallWatch>,

@@ -34,6 +34,7 @@ impl Gate {
     /// Enters, unless it is full.
     #[must_use]
     pub fn enter(&self) -> Option<Permit> {
+        // lazily: a permit that is made and thrown away would give back a place
         self.admit().then(|| Permit {
             gate: Arc::clone(&self.inner),
         })
@@ -57,7 +58,7 @@ impl Gate {
         self.inner.most
     }
 
-    /// The same for whoever gives the place back by [`Self::leave`].
+    /// Enters as [`Self::enter`] does, for whoever gives the place back by [`Self::leave`].
     pub(super) fn admit(&self) -> bool {
         // taken first and given back when it was too many: one instruction on the usual way
         if self.inner.inside.fetch_add(1, Ordering::Relaxed) < self.inner.most {

@@ -18,8 +18,7 @@ pub(super) const PREFIX_BYTES: usize = 5;
 const GRPC: HeaderValue = HeaderValue::from_static("application/grpc");
 const OK: HeaderValue = HeaderValue::from_static("0");
 
-/// The body of an answer of the hot service.
-#[derive(Debug)]
+/// The body of an answer of the hot service. What is in it is the caller's: it is not shown.
 pub enum Reply {
     /// One message with its prefix, then the status OK.
     Message(Bytes),
