@@ -2,8 +2,6 @@
 
 use std::{fs, sync::Arc};
 
-use tokio::runtime::Handle;
-
 use super::{Env, StartError};
 use crate::{
     cache::{
@@ -49,7 +47,6 @@ fn key(
 pub(super) fn shared_store(
     config: &Config,
     env: Env<'_>,
-    outside: &Handle,
 ) -> Result<Option<Arc<dyn Shared>>, StartError> {
     let Some(redis) = &config.cache.redis else {
         return Ok(None);
@@ -61,7 +58,7 @@ pub(super) fn shared_store(
         // the service's clock is the host's
         offset_ms: Arc::new(|| 0),
     };
-    let store = RedisStore::new(settings, outside)
+    let store = RedisStore::new(settings)
         .map_err(|error| unusable("cache.redis.url", &error.to_string()))?;
     Ok(Some(Arc::new(store)))
 }

@@ -24,6 +24,7 @@
 
 mod backlog;
 mod calls;
+mod connections;
 mod forms;
 mod ids;
 mod keeper;

@@ -18,7 +18,6 @@ use cardproof::{
 use parking_lot::Mutex;
 use rcgen::{BasicConstraints, CertificateParams, CertifiedIssuer, IsCa, KeyPair};
 use tempfile::TempDir;
-use tokio::runtime::Handle;
 use uuid::Uuid;
 
 use crate::{
@@ -179,7 +178,7 @@ async fn replica_at(url: &str, authority: Option<&str>, vendor: &Arc<Vendor>) ->
         prefix: "cardproof".to_owned(),
         offset_ms: Arc::new(|| 0),
     };
-    let store = RedisStore::new(settings, &Handle::current()).unwrap();
+    let store = RedisStore::new(settings).unwrap();
     let plan = Plan {
         on_loss: OnLoss::Refuse,
         ..Plan::default()

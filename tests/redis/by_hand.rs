@@ -6,7 +6,6 @@ use cardproof::cache::{
     Digests, KeyRing, QuestionTag, Scope, Tags,
     shared::{Board, Boarded, Family, GuardLimits, Seat, Shared, Slot, Stake, Staked, token},
 };
-use tokio::runtime::Handle;
 
 use crate::{
     house::{CARD, Plan, question_about},
@@ -21,7 +20,7 @@ pub struct ByHand {
 
 impl ByHand {
     pub async fn new(redis: &Redis) -> Self {
-        let store = redis.store(&Handle::current(), Duration::from_secs(1), Arc::new(|| 0));
+        let store = redis.store(Duration::from_secs(1), Arc::new(|| 0));
         store.start(Duration::from_secs(5)).await;
         Self {
             store: Box::new(store),

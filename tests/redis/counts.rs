@@ -85,7 +85,7 @@ impl World {
         let target = Arc::clone(&now_ms);
         let offset = move || target.load(SeqCst) - Timestamp::now().as_millisecond();
         let timeout = Duration::from_secs(2);
-        let store = redis.store(runtime.handle(), timeout, Arc::new(offset));
+        let store = redis.store(timeout, Arc::new(offset));
         runtime.block_on(store.start(Duration::from_secs(5)));
         Self {
             runtime,

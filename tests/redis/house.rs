@@ -187,7 +187,7 @@ pub async fn replica_as(redis: &Redis, vendor: &Arc<Vendor>, plan: Plan) -> Serv
 
 /// A replica with several providers, asked in this order.
 pub async fn replica_of(redis: &Redis, vendors: &[Arc<Vendor>], plan: Plan) -> Service {
-    let store = redis.store(&Handle::current(), plan.timeout, Arc::new(|| 0));
+    let store = redis.store(plan.timeout, Arc::new(|| 0));
     let service = replica_with(Arc::new(store), vendors, plan);
     service.find_shared_store(Duration::from_secs(5)).await;
     assert_eq!(service.shared_store_is_up(), Some(true));

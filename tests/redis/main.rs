@@ -16,6 +16,7 @@ mod answers;
 mod by_hand;
 mod calls;
 mod canary;
+mod connections;
 mod counts;
 mod house;
 mod ids;

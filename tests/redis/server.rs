@@ -11,7 +11,6 @@ use cardproof::{
     cache::shared::{Address, Offset, RedisStore, Settings},
     config::secret::Secret,
 };
-use tokio::runtime::Handle;
 
 /// A server that ends with its test.
 pub struct Redis {
@@ -114,7 +113,7 @@ impl Redis {
     }
 
     /// A store of one replica in it.
-    pub fn store(&self, outside: &Handle, timeout: Duration, offset_ms: Offset) -> RedisStore {
+    pub fn store(&self, timeout: Duration, offset_ms: Offset) -> RedisStore {
         let settings = Settings {
             address: Address {
                 url: Secret::new(self.url()),
@@ -124,7 +123,7 @@ impl Redis {
             prefix: "cardproof".to_owned(),
             offset_ms,
         };
-        RedisStore::new(settings, outside).unwrap()
+        RedisStore::new(settings).unwrap()
     }
 }
 

@@ -19,7 +19,6 @@ use std::{
 use redis::Value;
 use serde_json::json;
 use tokio::{
-    runtime::Handle,
     sync::Mutex,
     time::{Instant, timeout_at},
 };
@@ -104,8 +103,9 @@ impl Keeper {
         let _ = self.local.set(local);
     }
 
-    /// Looks for the store for as long as `patience`, then goes on doing so by itself.
-    pub(super) async fn start(self: &Arc<Self>, outside: &Handle, patience: Duration) {
+    /// Looks for the store for as long as `patience`, then goes on doing so by itself, on the
+    /// runtime that this is called on.
+    pub(super) async fn start(self: &Arc<Self>, patience: Duration) {
         let until = Instant::now() + patience;
         while let Ok(false) = timeout_at(until, self.look_after()).await {
             tokio::time::sleep(BEAT).await;
@@ -117,7 +117,7 @@ impl Keeper {
             events::shared_store_up(false);
             events::shared_store_lost("it cannot be reached", ADDRESS_KEY);
         }
-        outside.spawn(Self::watch(Arc::downgrade(self)));
+        tokio::spawn(Self::watch(Arc::downgrade(self)));
     }
 
     async fn watch(keeper: Weak<Self>) {

@@ -16,8 +16,8 @@ use std::{
 
 use arc_swap::ArcSwapOption;
 use redis::{
-    AsyncConnectionConfig, Client, Cmd, ErrorKind, IntoConnectionInfo, RedisError, Script,
-    TlsCertificates, Value, aio::MultiplexedConnection,
+    Client, Cmd, ErrorKind, IntoConnectionInfo, RedisError, Script, TlsCertificates, Value,
+    aio::MultiplexedConnection,
 };
 use tokio::{
     sync::Notify,
@@ -26,13 +26,12 @@ use tokio::{
 
 use super::{
     Lost,
+    connections::{CONNECT_TIMEOUT, Connections},
     forms::Offset,
-    scripts::{Arguments, Said, Scripts},
+    scripts::{Arguments, Said, Scripts, Told},
 };
 use crate::telemetry::events;
 
-/// Nobody waits for a connection but the keeper.
-const CONNECT_TIMEOUT: Duration = Duration::from_secs(1);
 /// From this lateness of a timer on, it was this process that stood still.
 const LATE: Duration = Duration::from_millis(5);
 /// How often a wait begins anew because this process stood still.
@@ -116,10 +115,10 @@ fn distrusts(error: &RedisError) -> bool {
     matches!(cause, Some(rustls::Error::InvalidCertificate(_)))
 }
 
-/// The connection, the breaker, the scripts.
+/// The connections, the breaker, the scripts.
 pub(super) struct Link {
     client: ArcSwapOption<Client>,
-    connection: ArcSwapOption<MultiplexedConnection>,
+    connections: ArcSwapOption<Connections>,
     timeout: Duration,
     pub(super) scripts: Scripts,
     up: AtomicBool,
@@ -155,7 +154,7 @@ impl Link {
     ) -> Result<Self, BadAddress> {
         Ok(Self {
             client: ArcSwapOption::from_pointee(client(address)?),
-            connection: ArcSwapOption::empty(),
+            connections: ArcSwapOption::empty(),
             timeout,
             scripts: Scripts::new(),
             up: AtomicBool::new(false),
@@ -187,34 +186,30 @@ impl Link {
     /// Opens the breaker.
     pub(super) fn trip(&self, reason: &'static str, key: &'static str) {
         if self.up.swap(false, Ordering::AcqRel) {
-            // what is still on its way is given up with the connection
-            self.connection.store(None);
+            // what is still on its way is given up with the connections
+            self.connections.store(None);
             events::shared_store_up(false);
             events::shared_store_lost(reason, key);
             self.lost.notify_one();
         }
     }
 
-    /// Makes a new connection, with all scripts known to the server.
+    /// Connects anew, with all scripts known to the server. Nobody waits for it but the keeper.
     pub(super) async fn connect(&self) -> Result<(), Fault> {
         let client = self.client.load_full().ok_or(Fault::Down)?;
-        // waits are timed here, where a process that stood still is told from a store that is slow
-        let config = AsyncConnectionConfig::new()
-            .set_connection_timeout(Some(CONNECT_TIMEOUT))
-            .set_response_timeout(None);
         let connecting = async {
-            let connected = client.get_multiplexed_async_connection_with_config(&config);
-            let mut connection = connected.await?;
+            let connections = Arc::new(Connections::open(client).await?);
+            let mut connection = connections.here();
             for script in self.scripts.all() {
                 let _hash = script.load_async(&mut connection).await?;
             }
-            Ok(connection)
+            Ok(connections)
         };
-        let connection = tokio::time::timeout(2 * CONNECT_TIMEOUT, connecting).await;
-        let connection = connection
+        let connections = tokio::time::timeout(2 * CONNECT_TIMEOUT, connecting).await;
+        let connections = connections
             .map_err(|_| Fault::Timeout)?
             .map_err(Fault::Failed)?;
-        self.connection.store(Some(Arc::new(connection)));
+        self.connections.store(Some(connections));
         Ok(())
     }
 
@@ -249,13 +244,14 @@ impl Link {
         epoch: Option<&str>,
     ) -> Result<Said, Fault> {
         let mut connection = self.connection()?;
-        let mut json = arguments.json.clone();
-        json.insert("epoch_key".to_owned(), self.epoch_key.clone().into());
-        json.insert("offset_ms".to_owned(), (self.offset_ms)().into());
-        if let Some(epoch) = epoch {
-            json.insert("epoch".to_owned(), epoch.into());
-        }
-        let json = serde_json::Value::Object(json).to_string();
+        let told = Told {
+            epoch_key: &self.epoch_key,
+            offset_ms: (self.offset_ms)(),
+            epoch,
+            arguments: &arguments.json,
+        };
+        // a map of names and values has no way to fail
+        let json = serde_json::to_vec(&told).unwrap_or_default();
         let mut call = script.arg(json);
         for value in &arguments.values {
             call.arg(&value[..]);
@@ -281,8 +277,8 @@ impl Link {
     }
 
     fn connection(&self) -> Result<MultiplexedConnection, Fault> {
-        let connection = self.connection.load();
-        connection.as_deref().cloned().ok_or(Fault::Down)
+        let connections = self.connections.load();
+        Ok(connections.as_ref().ok_or(Fault::Down)?.here())
     }
 
     fn give_up(&self, fault: &Fault) -> Lost {

@@ -1,6 +1,7 @@
 //! The scripts that make every operation whole, and how they are called.
 
 use redis::{Script, Value};
+use serde::Serialize;
 use serde_json::json;
 
 /// All scripts.
@@ -80,17 +81,18 @@ pub(super) struct Arguments {
 
 impl Arguments {
     /// Arguments from a JSON object. What is null there is absent to the script.
-    pub(super) fn new(json: serde_json::Value) -> Self {
+    pub(super) fn new(mut json: serde_json::Value) -> Self {
+        drop_nulls(&mut json);
         let mut arguments = Self::default();
-        if let serde_json::Value::Object(json) = without_nulls(json) {
+        if let serde_json::Value::Object(json) = json {
             arguments.json = json;
         }
         arguments
     }
 
     /// Sets one more.
-    pub(super) fn set(&mut self, name: &str, value: serde_json::Value) {
-        let value = without_nulls(value);
+    pub(super) fn set(&mut self, name: &str, mut value: serde_json::Value) {
+        drop_nulls(&mut value);
         if !value.is_null() {
             self.json.insert(name.to_owned(), value);
         }
@@ -111,16 +113,29 @@ impl Arguments {
     }
 }
 
-fn without_nulls(value: serde_json::Value) -> serde_json::Value {
+fn drop_nulls(value: &mut serde_json::Value) {
     match value {
-        serde_json::Value::Object(fields) => fields
-            .into_iter()
-            .filter(|(_, value)| !value.is_null())
-            .map(|(name, value)| (name, without_nulls(value)))
-            .collect(),
-        serde_json::Value::Array(items) => items.into_iter().map(without_nulls).collect(),
-        other => other,
+        serde_json::Value::Object(fields) => {
+            fields.retain(|_, value| !value.is_null());
+            fields.values_mut().for_each(drop_nulls);
+        }
+        serde_json::Value::Array(items) => items.iter_mut().for_each(drop_nulls),
+        _ => {}
     }
+}
+
+/// What every script is told beside its arguments.
+#[derive(Serialize)]
+pub(super) struct Told<'a> {
+    /// Where the store's epoch stands.
+    pub(super) epoch_key: &'a str,
+    /// How far the service's clock is ahead of the host's.
+    pub(super) offset_ms: i64,
+    /// The epoch that the script is to find.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) epoch: Option<&'a str>,
+    #[serde(flatten)]
+    pub(super) arguments: &'a serde_json::Map<String, serde_json::Value>,
 }
 
 /// What a script says: a word, then what belongs to it.

@@ -8,7 +8,6 @@ use std::{
 
 use async_trait::async_trait;
 use serde_json::json;
-use tokio::runtime::Handle;
 
 use super::{
     Begin, Begun, Board, Boarded, EndedId, Family, GuardCounts, Landing, Lasting, Local, Lost,
@@ -45,7 +44,6 @@ pub struct RedisStore {
     forms: Forms,
     backlog: Arc<Backlog>,
     keeper: Arc<Keeper>,
-    outside: Handle,
 }
 
 impl RedisStore {
@@ -53,7 +51,7 @@ impl RedisStore {
     ///
     /// # Errors
     /// When the address cannot be used.
-    pub fn new(settings: Settings, outside: &Handle) -> Result<Self, BadAddress> {
+    pub fn new(settings: Settings) -> Result<Self, BadAddress> {
         let names = Names::new(&settings.prefix);
         let epoch_key = names.epoch();
         let forms = Forms::new(names, Arc::clone(&settings.offset_ms));
@@ -67,7 +65,6 @@ impl RedisStore {
             forms,
             backlog,
             keeper: Arc::new(keeper),
-            outside: outside.clone(),
         })
     }
 
@@ -134,7 +131,7 @@ impl Shared for RedisStore {
     }
 
     async fn start(&self, patience: Duration) {
-        self.keeper.start(&self.outside, patience).await;
+        self.keeper.start(patience).await;
     }
 
     async fn look(
