@@ -153,10 +153,15 @@ pub fn serve(loaded: LoadedConfig, origin: Origin) -> Result<u8, StartError> {
     let outside = runtime::outside()?;
     let _entered = outside.enter();
     let signals = stop_signals()?;
-    let vendors = runtime::vendors()?;
     let limits = ServerLimits {
         max_connections,
         ..ServerLimits::from(&loaded.config.server)
+    };
+    let worker = runtime::worker()?;
+    let vendors = match limits.workers {
+        // on one core a thread of their own would only take turns with the worker
+        1 => None,
+        _ => Some(runtime::vendors()?),
     };
     let outcome = run(
         loaded,
@@ -164,10 +169,12 @@ pub fn serve(loaded: LoadedConfig, origin: Origin) -> Result<u8, StartError> {
         origin,
         sockets,
         signals,
-        [&outside, &vendors],
+        (&outside, vendors.as_ref(), worker),
         started,
     )?;
-    vendors.shutdown_timeout(LAST_MOMENTS);
+    if let Some(vendors) = vendors {
+        vendors.shutdown_timeout(LAST_MOMENTS);
+    }
     outside.shutdown_timeout(LAST_MOMENTS);
     Ok(outcome.exit_code())
 }
@@ -178,11 +185,12 @@ fn run(
     origin: Origin,
     sockets: Sockets,
     signals: impl Stream<Item = StopSignal> + Unpin,
-    [outside, vendors]: [&Runtime; 2],
+    (outside, vendors, worker): (&Runtime, Option<&Runtime>, Runtime),
     started: std::time::Instant,
 ) -> Result<Outcome, StartError> {
     let config = &loaded.config;
-    let service = service(config, &origin.env, vendors.handle())?;
+    let vendors = vendors.unwrap_or(&worker).handle();
+    let service = service(config, &origin.env, vendors)?;
     let (grpc, admin) = (sockets.grpc.local_addr()?, sockets.admin.local_addr()?);
     let callers = protection::callers(config);
     let otlp = otlp::start(&origin.env, outside.handle());
@@ -205,6 +213,7 @@ fn run(
         limits,
         health.clone(),
     )
+    .with_first_worker(worker)
     .protected_by(protection::handshake(tls.as_ref()));
     announce(config, grpc, admin, started);
     let cache_capacity_bytes = config.cache.capacity_bytes;
@@ -268,7 +277,7 @@ fn run(
 ///
 /// # Errors
 /// When a setting cannot be used.
-pub fn service(config: &Config, env: Env<'_>, outside: &Handle) -> Result<Service, StartError> {
+pub fn service(config: &Config, env: Env<'_>, vendors: &Handle) -> Result<Service, StartError> {
     let lanes = providers::lanes(config, env)?;
     let clock = Clock::System;
     let guard = Guard::new(config.guard.clone(), clock.clone());
@@ -277,7 +286,7 @@ pub fn service(config: &Config, env: Env<'_>, outside: &Handle) -> Result<Servic
     Ok(Service::new(Parts {
         digests: memory::digests(config, env)?,
         previous_digests: memory::previous_digests(config, env)?,
-        shared: memory::shared_store(config, env, outside)?,
+        shared: memory::shared_store(config, env)?,
         routes: routes_of(config, &lanes),
         lanes,
         policy: Policy {
@@ -292,7 +301,7 @@ pub fn service(config: &Config, env: Env<'_>, outside: &Handle) -> Result<Servic
         },
         idempotency: config.idempotency.clone(),
         cache: config.cache.clone(),
-        outside: outside.clone(),
+        outside: vendors.clone(),
         clock,
     }))
 }

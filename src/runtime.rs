@@ -1,5 +1,6 @@
 //! Which threads there are: one thread per core for the calls that are answered from memory, one
-//! for the vendors, and a runtime of several threads for everything else that waits.
+//! for the vendors if there are several of those, and a runtime of several threads for everything
+//! else that waits.
 
 use std::{io, thread};
 
@@ -35,7 +36,16 @@ pub fn outside() -> io::Result<Runtime> {
         .build()
 }
 
-/// The runtime for what a question needs from outside: vendors, and stores that replicas share.
+/// The runtime of a worker: one thread, which serves connections.
+///
+/// # Errors
+/// The operating system gave no descriptor.
+pub fn worker() -> io::Result<Runtime> {
+    Builder::new_current_thread().enable_all().build()
+}
+
+/// The runtime for what questions need from vendors, where there are several workers. A worker that
+/// is alone asks the vendors on its own thread: on one core the two would only take turns.
 ///
 /// One thread: what it does is a few system calls for each of the few hundred calls per second
 /// that vendors allow, and of several threads each would wake another for half of them. It has a

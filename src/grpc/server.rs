@@ -1,9 +1,12 @@
 //! The gRPC server: from bound socket to the last answered call.
 
-use std::{io, time::Duration};
+use std::{io, iter, time::Duration};
 
 use futures_util::{Stream, StreamExt};
-use tokio::time::{Instant, sleep, timeout_at};
+use tokio::{
+    runtime::Runtime,
+    time::{Instant, sleep, timeout_at},
+};
 use tokio_util::sync::CancellationToken;
 use tonic::service::Routes;
 
@@ -16,7 +19,10 @@ use super::{
     workers::{WorkerLoads, Workers},
 };
 use crate::{
-    config::ServerSettings, health::HealthSwitch, listener::Listener, runtime::worker_count,
+    config::ServerSettings,
+    health::HealthSwitch,
+    listener::Listener,
+    runtime::{self, worker_count},
     signals::StopSignal,
 };
 
@@ -106,6 +112,7 @@ pub struct Server<S> {
     health: HealthSwitch,
     handshake: Handshake,
     gauges: ServerGauges,
+    first_worker: Option<Runtime>,
 }
 
 impl<S: HotService> Server<S> {
@@ -141,6 +148,17 @@ impl<S: HotService> Server<S> {
             health,
             handshake: Handshake::default(),
             gauges,
+            first_worker: None,
+        }
+    }
+
+    /// The same with a runtime for the first worker, known to others before it runs. Without it,
+    /// one is made, as for all further workers.
+    #[must_use]
+    pub fn with_first_worker(self, runtime: Runtime) -> Self {
+        Self {
+            first_worker: Some(runtime),
+            ..self
         }
     }
 
@@ -168,7 +186,10 @@ impl<S: HotService> Server<S> {
             handshake: self.handshake,
             drain: drain.clone(),
         };
-        let workers = Workers::start(self.limits.workers, &host)?;
+        let further = iter::repeat_with(runtime::worker);
+        let runtimes = self.first_worker.map(Ok).into_iter().chain(further);
+        let runtimes: io::Result<_> = runtimes.take(self.limits.workers.max(1)).collect();
+        let workers = Workers::start(runtimes?, &host)?;
         let loads = workers.loads();
         let listener = Listener::new(self.listener, "grpc")?;
         Ok(Running {
@@ -265,7 +286,7 @@ impl Running {
             "no new connections, finishing calls under way"
         );
         let in_time = timeout_at(until, async {
-            workers.finish().await;
+            let _vendors_are_asked = workers.finish().await;
             leaders(until).await;
         })
         .await

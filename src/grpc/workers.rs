@@ -2,6 +2,7 @@
 //! its calls stay on one core and nothing is stolen, locked or woken across.
 
 use std::{
+    future::pending,
     io,
     sync::{
         Arc,
@@ -12,7 +13,7 @@ use std::{
 
 use tokio::{
     net::TcpStream,
-    runtime::{Builder, Runtime},
+    runtime::Runtime,
     sync::{
         mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel},
         oneshot,
@@ -112,18 +113,22 @@ pub(super) struct Workers {
 }
 
 impl Workers {
-    /// Starts `count` threads that serve connections as `host` says.
+    /// Starts a thread for each runtime, which serves connections as `host` says.
     ///
     /// Dropping the result ends them, whatever they are doing.
-    pub(super) fn start<S: HotService>(count: usize, host: &ConnectionHost<S>) -> io::Result<Self> {
+    pub(super) fn start<S: HotService>(
+        runtimes: Vec<Runtime>,
+        host: &ConnectionHost<S>,
+    ) -> io::Result<Self> {
         let cut = CancellationToken::new();
-        let count = count.max(1);
-        let workers = (0..count)
-            .map(|index| start_one(index, host, cut.child_token()))
+        let workers: Vec<_> = runtimes
+            .into_iter()
+            .enumerate()
+            .map(|(index, runtime)| start_one(index, runtime, host, cut.child_token()))
             .collect::<io::Result<_>>()?;
         Ok(Self {
+            loads: WorkerLoads::new(workers.len()),
             workers,
-            loads: WorkerLoads::new(count),
             turn: 0,
             cut: cut.drop_guard(),
         })
@@ -153,26 +158,25 @@ impl Workers {
         }
     }
 
-    /// Takes no more connections and waits until the last one has ended.
-    pub(super) async fn finish(self) {
-        // giving up, which drops the guard, ends them
-        let Workers {
-            workers, cut: _cut, ..
-        } = self;
+    /// Takes no more connections and waits until the last one has ended. What else runs on the
+    /// workers goes on until the result is dropped; so does giving up end everything.
+    pub(super) async fn finish(self) -> DropGuard {
+        let Workers { workers, cut, .. } = self;
         let ends: Vec<_> = workers.into_iter().map(|worker| worker.ended).collect();
         for ended in ends {
             // a worker that is gone has ended too
             let _ = ended.await;
         }
+        cut
     }
 }
 
 fn start_one<S: HotService>(
     index: usize,
+    runtime: Runtime,
     host: &ConnectionHost<S>,
     cut: CancellationToken,
 ) -> io::Result<Worker> {
-    let runtime = Builder::new_current_thread().enable_all().build()?;
     let (inbox, deliveries) = unbounded_channel();
     let (end, ended) = oneshot::channel();
     let host = ConnectionHost {
@@ -182,11 +186,7 @@ fn start_one<S: HotService>(
     };
     thread::Builder::new()
         .name(format!("worker-{index}"))
-        .spawn(move || {
-            run(runtime, host, deliveries, &cut);
-            // nobody listens any more when the process ends in a hurry
-            let _ = end.send(());
-        })?;
+        .spawn(move || run(runtime, host, deliveries, end, &cut))?;
     Ok(Worker { inbox, ended })
 }
 
@@ -194,6 +194,7 @@ fn run<S: HotService>(
     runtime: Runtime,
     host: ConnectionHost<S>,
     mut deliveries: UnboundedReceiver<Delivery>,
+    end: oneshot::Sender<()>,
     cut: &CancellationToken,
 ) {
     let connections = TaskTracker::new();
@@ -204,6 +205,10 @@ fn run<S: HotService>(
         }
         connections.close();
         connections.wait().await;
+        // nobody listens any more when the process ends in a hurry
+        let _ = end.send(());
+        // vendors may still be asked on this thread
+        pending::<()>().await;
     }));
     // drops what is left; does not wait for threads that a handler may have started
     runtime.shutdown_background();

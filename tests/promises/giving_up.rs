@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use cardproof::proto::bankcard::v1::Source;
 use cardproof_emulator::Script;
 use tonic::Code;
 
@@ -156,4 +157,27 @@ async fn the_order_to_stop() {
     assert_eq!(word(&caller.await.unwrap()), "MATCH");
     house.replicas[0].ended().await;
     assert_eq!(house.calls(&asked).len(), 1);
+}
+
+/// Nor one whose caller has gone, though no connection is left: its answer is paid for. Whether
+/// vendors are asked on the worker's thread or on one of their own.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn the_order_to_stop_when_nobody_waits() {
+    for stopped in [0, 1] {
+        let mut house = replicas(2).redis().open().await;
+        let asked = asking(&card(1), "张三");
+        house.emulator.script(Script::new(VENDOR).hold("stop"));
+        let (client, question) = (house.client(stopped), asked.clone());
+        let caller = tokio::spawn(async move { ask(&client, question).await });
+        house.at_the_gate("stop", 1).await;
+        caller.abort();
+        let _ = caller.await;
+        house.replicas[stopped].signal("TERM");
+        tokio::time::sleep(A_WHILE).await;
+        house.emulator.release("stop");
+        house.replicas[stopped].ended().await;
+        let known = until_known(&house.client(1 - stopped), &asked).await;
+        assert_eq!(known.source(), Source::SharedCache, "replica {stopped}");
+        assert_eq!(house.calls(&asked).len(), 1, "replica {stopped}");
+    }
 }

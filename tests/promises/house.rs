@@ -32,7 +32,6 @@ fn configuration(emulator: &Emulator) -> String {
     format!(
         r#"
 [server]
-workers = 1
 max_deadline_ms = 60000
 drain_delay_ms = 0
 shutdown_timeout_ms = 25000
@@ -164,6 +163,9 @@ impl Plan {
         );
         let launched = (0..self.replicas).map(|number| {
             let mut variables = variables.clone();
+            // one asks vendors on its only worker's thread, the next one on a thread of their own
+            let workers = variables.entry("CARDPROOF__SERVER__WORKERS".to_owned());
+            workers.or_insert_with(|| (1 + number % 2).to_string());
             if let Some(redis) = &redis {
                 let address = proxies.get(number).map_or(redis.address, |it| it.address);
                 let url = format!("redis://:{PASSWORD}@{address}");
