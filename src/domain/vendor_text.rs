@@ -20,15 +20,22 @@ pub fn is_clean(text: &str, question: &Question) -> bool {
     if longest_digit_run(text) >= CARD_LIKE_DIGITS {
         return false;
     }
+    let has_digit = |text: &str| text.bytes().any(|byte| byte.is_ascii_digit());
+    let compact = |text: &str| -> String { text.chars().filter(|c| c.is_alphanumeric()).collect() };
     let folded = text.to_uppercase();
-    let compact: String = folded.chars().filter(|c| c.is_alphanumeric()).collect();
+    let (is_numbered, folded_compact) = match has_digit(text) {
+        true => (true, compact(&folded)),
+        false => (false, String::new()),
+    };
     !question.expose_values().any(|value| {
-        let value = value.to_uppercase();
-        let value_compact: String = value.chars().filter(|c| c.is_alphanumeric()).collect();
-        folded.contains(&value)
-            || (!value_compact.is_empty()
-                && value_compact.bytes().any(|byte| byte.is_ascii_digit())
-                && compact.contains(&value_compact))
+        if !has_digit(value) {
+            return folded.contains(&value.to_uppercase());
+        }
+        // most of what vendors say has no digit, and so no number of ours
+        is_numbered && {
+            let value = value.to_uppercase();
+            folded.contains(&value) || folded_compact.contains(&compact(&value))
+        }
     })
 }
 
