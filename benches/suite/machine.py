@@ -105,10 +105,10 @@ def cardproof(config, folder, binary=None, environment=None, core=SERVER_CORE):
     return process.wait_until(is_serving, grpc, admin)
 
 
-def peer(name, command, environment=None):
+def peer(name, command, environment=None, core=SERVER_CORE):
     """A running server that does nothing; `{port}` in its command is where it listens."""
     [port] = free_ports(1)
-    process = Process(name, [str(part).replace("{port}", str(port)) for part in command], port, environment)
+    process = Process(name, [str(part).replace("{port}", str(port)) for part in command], port, environment, core)
     return process.wait_until(speaks_http2, port)
 
 

@@ -17,7 +17,9 @@ ROUNDS = 5
 ANSWERS = 50_000
 QUESTIONS = 12_000
 STREAMS = 16
-SHARED = CONFIG + """
+# a replica of one core, as most pods are
+ALONE = CONFIG.replace("[server]", "[server]\nworkers = 1")
+SHARED = ALONE + """
 [cache]
 key = {{ env = "BENCH_KEY_OF_TAGS" }}
 [cache.redis]
@@ -46,7 +48,9 @@ def answers_ping(port):
 
 
 def replica(folder, vendor, store, core=SERVER_CORE):
-    """One replica, with a memory that is empty yet."""
+    """One replica, with a memory that is empty yet; without a store, one that shares nothing."""
+    if store is None:
+        return cardproof(ALONE.replace("EMULATOR", vendor.url), folder, environment=SECRETS, core=core)
     secrets = SECRETS | {"BENCH_KEY_OF_TAGS": "a key of the benchmark, long enough for the configuration", "BENCH_REDIS": store.url}
     return cardproof(SHARED.replace("EMULATOR", vendor.url), folder, environment=secrets, core=core)
 
@@ -85,35 +89,48 @@ def vendor_calls(vendor):
 
 
 def misses(folder):
-    """Distinct questions to 1, 2 and 4 replicas at once, each with as many callers.
+    """Distinct questions to 1, 2 and 4 replicas at once, each with as many callers: with a store, and without.
 
-    Bound to no core: four of them on one would measure how they take turns.
+    Bound to no core: four of them on one would measure how they take turns. What they cost more without a store is
+    what this machine does to four processes on its cores.
     """
     rates = {1: [], 2: [], 4: []}
-    cpu = {count: [] for count in rates}
+    cpu, apart = ({count: [] for count in rates} for _ in range(2))
     place = 0
     with emulator(folder) as vendor:
         for _ in range(ROUNDS):
             for count in rates:
-                with contextlib.ExitStack() as stack:
-                    store = stack.enter_context(redis(folder))
-                    replicas = [stack.enter_context(replica(folder, vendor, store, core=None)) for _ in range(count)]
-                    each = QUESTIONS // count
-                    before = sum(it.cpu_seconds() for it in replicas)
-
-                    def ask(number):
-                        options = ["--connections", 1, "--streams", STREAMS, "--source", "provider", "--requests", each]
-                        return load("closed", replicas[number], *options, "--first", place + number * each, "--questions", each)
-
-                    with concurrent.futures.ThreadPoolExecutor(count) as pool:
-                        reports = list(pool.map(ask, range(count)))
-                    cpu[count].append((sum(it.cpu_seconds() for it in replicas) - before) / QUESTIONS * 1e6)
-                    rates[count].append(sum(it["per_second"] for it in reports))
-                    place += QUESTIONS
+                used, per_second = ask_all(folder, vendor, count, place, shares=True)
+                cpu[count].append(used)
+                rates[count].append(per_second)
+                used, _ = ask_all(folder, vendor, count, place + QUESTIONS, shares=False)
+                apart[count].append(used)
+                place += 2 * QUESTIONS
         made = vendor_calls(vendor)
     yield Figure("vendor calls to questions, 1, 2 and 4 replicas", [made / place], at_most=1)
-    spread = [max(each) / min(each) for each in zip(*cpu.values(), strict=True)]
-    yield Figure("CPU of an uncached verification, most to least of 1, 2, 4 replicas", spread, at_most=1.2)
+    growths = [[max(each) / min(each) for each in zip(*side.values(), strict=True)] for side in (cpu, apart)]
+    yield Figure("CPU of an uncached verification, most to least of 1, 2, 4 replicas", growths[0], at_most=1.2)
+    yield Figure("the same of replicas that share nothing", growths[1])
+    yield ratios("what the store adds to it", *growths, at_most=1.2)
     for count in rates:
         yield Figure(f"uncached verification, {count} of them, CPU", cpu[count], "µs")
+        yield Figure(f"uncached verification, {count} of them, without a store, CPU", apart[count], "µs")
         yield Figure(f"uncached verification, {count} of them", rates[count], "req/s")
+
+
+def ask_all(folder, vendor, count, first, shares):
+    """Distinct questions, divided among that many replicas: microseconds of CPU for each, and how many per second."""
+    with contextlib.ExitStack() as stack:
+        store = stack.enter_context(redis(folder)) if shares else None
+        replicas = [stack.enter_context(replica(folder, vendor, store, core=None)) for _ in range(count)]
+        each = QUESTIONS // count
+        before = sum(it.cpu_seconds() for it in replicas)
+
+        def ask(number):
+            options = ["--connections", 1, "--streams", STREAMS, "--source", "provider", "--requests", each]
+            return load("closed", replicas[number], *options, "--first", first + number * each, "--questions", each)
+
+        with concurrent.futures.ThreadPoolExecutor(count) as pool:
+            reports = list(pool.map(ask, range(count)))
+        used = sum(it.cpu_seconds() for it in replicas) - before
+        return used / QUESTIONS * 1e6, sum(it["per_second"] for it in reports)

@@ -1,12 +1,11 @@
 """Questions that nobody has asked before, beside a plain HTTP client that makes the same calls."""
 
 import json
-import re
 import subprocess
 
 from figures import Figure, ratios
-from machine import ROOT, SERVER_CORE, NotMeasured, cardproof, emulator, load, on_core
-from setups import BUILT, build_sdk, run
+from machine import LOAD_CORE, ROOT, SERVER_CORE, NotMeasured, cardproof, emulator, load, on_core, peer
+from setups import BUILT, build_sdk
 
 ROUNDS = 5
 REQUESTS, WARM_UP = 20_000, 2_000
@@ -31,10 +30,10 @@ requests_per_second = 1000000
 SECRETS = {"BENCH_ID": "AKIDEMULATOR", "BENCH_KEY": "emulator-tencent-secret"}
 
 
-def bare(vendor, first, requests, at_once):
+def bare(vendor, first, requests, at_once, core=SERVER_CORE):
     """The plain client, on the service's core."""
     command = [BUILT / "bare", "--url", vendor.url, "--first", first, "--warm-up", WARM_UP, "--requests", requests, "--at-once", at_once]
-    done = subprocess.run(on_core(SERVER_CORE, command), capture_output=True, text=True, check=False, timeout=300)
+    done = subprocess.run(on_core(core, command), capture_output=True, text=True, check=False, timeout=300)
     if done.returncode != 0:
         raise NotMeasured(f"the plain client: {done.stderr}")
     return json.loads(done.stdout)
@@ -59,16 +58,37 @@ def misses(folder):
     yield Figure("bare client", [it["per_second"] for it in theirs], "req/s")
 
 
-def cpu(_folder):
-    """What a call costs the service's process, beside a plain client's; the bench has its own rounds."""
-    said = run(["cargo", "bench", "--locked", "--bench", "vendor_call"], ROOT, may_fail=True)
-    numbers = [re.search(rf"^{name} +([0-9.]+)", said, re.M) for name in ("through the service", "bare HTTP client")]
-    if not all(numbers):
-        raise NotMeasured(f"vendor_call said:\n{said[-1000:]}")
-    ours, theirs = (float(found.group(1)) for found in numbers)
-    yield Figure("CPU of an uncached verification to a bare call with the same body", [ours / theirs], at_most=1.3)
-    yield Figure("uncached verification, CPU", [ours], "µs")
-    yield Figure("bare client, CPU", [theirs], "µs")
+def through(server, first, core=LOAD_CORE):
+    """Questions to a server that asks the vendor, and its microseconds of CPU for each."""
+    options = ["--connections", 1, "--streams", 16, "--source", "provider"]
+    load("closed", server, *options, "--first", first, "--requests", WARM_UP, "--questions", WARM_UP, core=core)
+    before = server.cpu_seconds()
+    report = load("closed", server, *options, "--first", first + WARM_UP, "--requests", REQUESTS, "--questions", REQUESTS, core=core)
+    return report | {"cpu_us": (server.cpu_seconds() - before) / REQUESTS * 1e6}
+
+
+def cpu(folder):
+    """Microseconds of CPU, on one core and on two, beside the plain client and beside what the bars leave: a server
+    that asks the vendor with the plain client and does nothing else."""
+    for where, server_core, load_core in (("one core", SERVER_CORE, LOAD_CORE), ("two cores", None, None)):
+        ours, empty, plain = [], [], []
+        place = 0
+        with emulator(folder, load_core) as vendor:
+            command = [BUILT / "forward", "--listen", "127.0.0.1:{port}", "--url", vendor.url]
+            config = CONFIG.replace("EMULATOR", vendor.url)
+            with cardproof(config, folder, environment=SECRETS, core=server_core) as service, peer("forward", command, core=server_core) as forward:
+                for _ in range(ROUNDS):
+                    for side, server in ((ours, service), (empty, forward)):
+                        side.append(through(server, place, load_core))
+                        place += REQUESTS + WARM_UP
+                    plain.append(bare(vendor, place, REQUESTS, 16, server_core))
+                    place += REQUESTS + WARM_UP
+        used, floor, least = ([it["cpu_us"] for it in side] for side in (ours, empty, plain))
+        yield ratios(f"CPU of an uncached verification to a bare call with the same body, {where}", used, least, at_most=1.3)
+        yield ratios(f"the same of a server that only asks, {where}", floor, least)
+        yield ratios(f"throughput of a server that only asks, to a bare client, {where}", *([it["per_second"] for it in side] for side in (empty, plain)))
+        for name, values in (("uncached verification", used), ("a server that only asks", floor), ("bare client", least)):
+            yield Figure(f"{name}, CPU, {where}", values, "µs")
 
 
 def sdk(folder):

@@ -6,3 +6,4 @@ pub mod full;
 pub mod parts;
 pub mod questions;
 pub mod sockets;
+pub mod vendor;
