@@ -30,9 +30,9 @@ requests_per_second = 1000000
 SECRETS = {"BENCH_ID": "AKIDEMULATOR", "BENCH_KEY": "emulator-tencent-secret"}
 
 
-def bare(vendor, first, requests, at_once, core=SERVER_CORE):
-    """The plain client, on the service's core."""
-    command = [BUILT / "bare", "--url", vendor.url, "--first", first, "--warm-up", WARM_UP, "--requests", requests, "--at-once", at_once]
+def bare(vendor, first, requests, at_once, core=SERVER_CORE, own=False):
+    """The plain client, on the service's core; or the service's own client for the vendor, without the service."""
+    command = [BUILT / "bare", *(["--own"] if own else []), "--url", vendor.url, "--first", first, "--warm-up", WARM_UP, "--requests", requests, "--at-once", at_once]
     done = subprocess.run(on_core(core, command), capture_output=True, text=True, check=False, timeout=300)
     if done.returncode != 0:
         raise NotMeasured(f"the plain client: {done.stderr}")
@@ -71,7 +71,7 @@ def cpu(folder):
     """Microseconds of CPU, on one core and on two, beside the plain client and beside what the bars leave: a server
     that asks the vendor with the plain client and does nothing else."""
     for where, server_core, load_core in (("one core", SERVER_CORE, LOAD_CORE), ("two cores", None, None)):
-        ours, empty, plain = [], [], []
+        ours, own, empty, plain = [], [], [], []
         place = 0
         with emulator(folder, load_core) as vendor:
             command = [BUILT / "forward", "--listen", "127.0.0.1:{port}", "--url", vendor.url]
@@ -81,13 +81,15 @@ def cpu(folder):
                     for side, server in ((ours, service), (empty, forward)):
                         side.append(through(server, place, load_core))
                         place += REQUESTS + WARM_UP
-                    plain.append(bare(vendor, place, REQUESTS, 16, server_core))
-                    place += REQUESTS + WARM_UP
-        used, floor, least = ([it["cpu_us"] for it in side] for side in (ours, empty, plain))
+                    for side in (own, plain):
+                        side.append(bare(vendor, place, REQUESTS, 16, server_core, own=side is own))
+                        place += REQUESTS + WARM_UP
+        used, client, floor, least = ([it["cpu_us"] for it in side] for side in (ours, own, empty, plain))
+        yield ratios(f"CPU of a call by the vendor's client alone to a bare call with the same body, {where}", client, least, at_most=1.3)
         yield ratios(f"CPU of an uncached verification to a bare call with the same body, {where}", used, least, at_most=1.3)
         yield ratios(f"the same of a server that only asks, {where}", floor, least)
         yield ratios(f"throughput of a server that only asks, to a bare client, {where}", *([it["per_second"] for it in side] for side in (empty, plain)))
-        for name, values in (("uncached verification", used), ("a server that only asks", floor), ("bare client", least)):
+        for name, values in (("uncached verification", used), ("the vendor's client alone", client), ("a server that only asks", floor), ("bare client", least)):
             yield Figure(f"{name}, CPU, {where}", values, "µs")
 
 

@@ -1,5 +1,6 @@
 //! What asks a vendor without the service: a plain HTTP client that makes the same signed calls as
-//! the service does for Tencent with four factors. Prints one JSON object.
+//! the service does for Tencent with four factors, or the service's own client. Prints one JSON
+//! object.
 
 #![expect(clippy::print_stdout, reason = "the result is what it is run for")]
 
@@ -12,7 +13,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use cardproof_rig::{questions::card_at, vendor::Vendor};
+use cardproof_rig::{client, questions::card_at, vendor::Vendor};
 use clap::Parser;
 use parking_lot::Mutex;
 use serde_json::json;
@@ -38,10 +39,18 @@ struct Arguments {
     /// Calls at once.
     #[arg(long, default_value_t = 16)]
     at_once: usize,
+    /// The service's own client, not a plain one.
+    #[arg(long)]
+    own: bool,
+}
+
+enum Asked {
+    Plainly(Vendor),
+    AsByTheService(Box<client::Client>),
 }
 
 struct Client {
-    vendor: Vendor,
+    vendor: Asked,
     next: AtomicU64,
     latencies: Mutex<Vec<Duration>>,
 }
@@ -49,7 +58,10 @@ struct Client {
 impl Client {
     async fn call(&self, place: u64) -> Result<Duration, Box<dyn Error + Send + Sync>> {
         let begun = Instant::now();
-        self.vendor.verify(&card_at(place)).await?;
+        match &self.vendor {
+            Asked::Plainly(vendor) => vendor.verify(&card_at(place)).await?,
+            Asked::AsByTheService(vendor) => vendor.verify(&card_at(place)).await?,
+        }
         Ok(begun.elapsed())
     }
 
@@ -89,8 +101,13 @@ fn cpu_seconds() -> f64 {
 #[tokio::main]
 async fn main() -> Result<(), Box<dyn Error + Send + Sync>> {
     let arguments = Arguments::parse();
+    let (url, at_once) = (arguments.url, arguments.at_once);
     let client = Arc::new(Client {
-        vendor: Vendor::at(arguments.url, arguments.at_once)?,
+        vendor: if arguments.own {
+            Asked::AsByTheService(Box::new(client::Client::at(&url, at_once)?))
+        } else {
+            Asked::Plainly(Vendor::at(url, at_once)?)
+        },
         next: AtomicU64::new(arguments.first),
         latencies: Mutex::default(),
     });
