@@ -35,12 +35,16 @@ def said(*command):
     return lines[0] if lines else "says nothing"
 
 
+def processor():
+    """What was measured on. Groups are measured when they are asked for, not all of them on one machine."""
+    model = re.search(r"model name\s*:\s*(.*)", pathlib.Path("/proc/cpuinfo").read_text(encoding="utf-8"))
+    return f"{model.group(1) if model else 'unknown'}, {os.cpu_count()} cores"
+
+
 def machine_lines():
-    """What was measured on, and with what."""
-    processor = re.search(r"model name\s*:\s*(.*)", pathlib.Path("/proc/cpuinfo").read_text(encoding="utf-8"))
+    """What was measured with."""
     memory = re.search(r"MemTotal:\s*(\d+)", pathlib.Path("/proc/meminfo").read_text(encoding="utf-8"))
     rows = {
-        "processor": f"{processor.group(1) if processor else 'unknown'}, {os.cpu_count()} cores",
         "memory": f"{int(memory.group(1)) // 1_048_576} GiB" if memory else "unknown",
         "system": f"Linux {platform.release().split('-')[0]}",
         "compiler": said("rustc", "--version"),
@@ -56,8 +60,8 @@ def write(groups):
     """Replaces what stands between the marks of each part for which there are figures."""
     text = PAGE.read_text(encoding="utf-8")
     parts = {"machine": machine_lines()} if groups else {}
-    for name, (when, figures) in groups.items():
-        parts[name] = f"Measured {when}: `make bench GROUPS={name}`\n\n{markdown(figures)}"
+    for name, (when, where, figures) in groups.items():
+        parts[name] = f"Measured {when} on {where}: `make bench GROUPS={name}`\n\n{markdown(figures)}"
     for name, content in parts.items():
         marks = re.compile(rf"(<!-- {name} -->\n).*?(<!-- /{name} -->)", re.S)
         text = marks.sub(lambda found, content=content: f"{found.group(1)}{content}\n{found.group(2)}", text)

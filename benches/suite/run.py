@@ -53,7 +53,7 @@ def measure(name):
         for step in GROUPS[name]:
             figures += step(folder)
     RESULTS.mkdir(parents=True, exist_ok=True)
-    taken = {"when": time.strftime("%Y-%m-%d"), "figures": [vars(figure) for figure in figures]}
+    taken = {"when": time.strftime("%Y-%m-%d"), "where": page.processor(), "figures": [vars(figure) for figure in figures]}
     (RESULTS / f"{name}.json").write_text(json.dumps(taken, ensure_ascii=False, indent=1), encoding="utf-8")
     return figures
 
@@ -65,7 +65,7 @@ def kept():
         file = RESULTS / f"{name}.json"
         if file.is_file():
             taken = json.loads(file.read_text(encoding="utf-8"))
-            groups[name] = (taken["when"], [Figure(**figure) for figure in taken["figures"]])
+            groups[name] = (taken["when"], taken["where"], [Figure(**figure) for figure in taken["figures"]])
     return groups
 
 
