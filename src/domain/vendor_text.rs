@@ -23,19 +23,16 @@ pub fn is_clean(text: &str, question: &Question) -> bool {
     let has_digit = |text: &str| text.bytes().any(|byte| byte.is_ascii_digit());
     let compact = |text: &str| -> String { text.chars().filter(|c| c.is_alphanumeric()).collect() };
     let folded = text.to_uppercase();
-    let (is_numbered, folded_compact) = match has_digit(text) {
-        true => (true, compact(&folded)),
-        false => (false, String::new()),
-    };
+    // most of what vendors say has no digit, and so no number of ours
+    let folded_compact = has_digit(text).then(|| compact(&folded));
     !question.expose_values().any(|value| {
         if !has_digit(value) {
             return folded.contains(&value.to_uppercase());
         }
-        // most of what vendors say has no digit, and so no number of ours
-        is_numbered && {
+        folded_compact.as_ref().is_some_and(|folded_compact| {
             let value = value.to_uppercase();
             folded.contains(&value) || folded_compact.contains(&compact(&value))
-        }
+        })
     })
 }
 

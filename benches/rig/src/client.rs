@@ -6,25 +6,23 @@ use std::{error::Error, path::PathBuf, time::Duration};
 use cardproof::{
     app,
     config::{Config, ConfigSource},
-    domain::{
-        CardNumber, Finding, Identity, IdentityType, PersonName, Phone, ResultCode, Verification,
-        question::Proof,
-    },
+    domain::{Finding, ResultCode},
     provider::CallContext,
     service::Service,
 };
-use jiff::civil::date;
 use tokio::runtime::Handle;
 
-use crate::questions::{ID_NUMBER, NAME, PHONE};
+use crate::{
+    questions::Holder,
+    vendor::{SECRET_ID, SECRET_KEY},
+};
 
 type Failure = Box<dyn Error + Send + Sync>;
 
 /// The client for Tencent.
 pub struct Client {
     service: Service,
-    name: PersonName,
-    proof: Proof,
+    holder: Holder,
 }
 
 impl Client {
@@ -45,21 +43,17 @@ impl Client {
         let loaded = Config::load(&source).map_err(|problems| problems.to_string())?;
         let env = |name: &str| {
             let secret = match name {
-                "ID" => "AKIDEMULATOR",
-                "KEY" => "emulator-tencent-secret",
+                "ID" => SECRET_ID,
+                "KEY" => SECRET_KEY,
                 _ => return None,
             };
             Some(secret.to_owned())
         };
         let service = app::service(&loaded.config, &env, &Handle::current())
             .map_err(|error| error.to_string())?;
-        let malformed = |_| "the question of the benchmark is malformed";
-        let identity = Identity::parse(IdentityType::ResidentId, ID_NUMBER, date(2026, 1, 1));
-        let (identity, phone) = (identity.map_err(malformed)?, Phone::parse(PHONE));
         Ok(Self {
             service,
-            name: PersonName::parse(NAME).map_err(malformed)?,
-            proof: Proof::IdentityAndPhone(identity, phone.map_err(malformed)?),
+            holder: Holder::new()?,
         })
     }
 
@@ -68,11 +62,7 @@ impl Client {
     /// # Errors
     /// When no answer comes, or another one than a match.
     pub async fn verify(&self, card: &str) -> Result<(), Failure> {
-        let question = Verification {
-            card: CardNumber::parse(card).map_err(|_| "the card is malformed")?,
-            name: self.name.clone(),
-            proof: self.proof.clone(),
-        };
+        let question = self.holder.holds(card)?;
         let context = CallContext {
             timeout: Duration::from_secs(10),
             attempt: 1,

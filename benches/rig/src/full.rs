@@ -9,9 +9,7 @@ use cardproof::{
     cache::{Digests, LocalCache, Scope, Stored},
     config::{Config, ConfigSource},
     domain::{
-        Answer, CardNumber, Charge, Finding, Identity, IdentityType, PersonName, Phone,
-        ProviderMessage, ProviderName, Question, ResultCode, VendorToken, Verification,
-        question::Proof,
+        Answer, Charge, Finding, ProviderMessage, ProviderName, Question, ResultCode, VendorToken,
     },
     grpc::{
         api::{self, Api},
@@ -24,10 +22,10 @@ use cardproof::{
     service::Service,
     telemetry::metrics::{self, Identity as Build, Observed},
 };
-use jiff::{Timestamp, civil::date};
+use jiff::Timestamp;
 use tokio::runtime::Runtime;
 
-use crate::questions::{ID_NUMBER, NAME, PHONE, card_at};
+use crate::questions::{Holder, card_at};
 
 /// The one caller's token.
 pub const TOKEN: &str = "a-token-of-the-benchmark-with-enough-characters";
@@ -124,17 +122,9 @@ impl Full {
 async fn fill(cache: &LocalCache, entries: u64) -> Result<(), Failure> {
     let digests = Digests::new(KEY.as_bytes());
     let provider = ProviderName::new("sandbox").ok_or("no name")?;
-    let malformed = |_| "the question of the benchmark is malformed";
-    let name = PersonName::parse(NAME).map_err(malformed)?;
-    let identity = Identity::parse(IdentityType::ResidentId, ID_NUMBER, date(2026, 1, 1));
-    let identity = identity.map_err(malformed)?;
-    let phone = Phone::parse(PHONE).map_err(malformed)?;
+    let holder = Holder::new()?;
     for place in 0..entries {
-        let question = Question::Verify(Verification {
-            card: CardNumber::parse(&card_at(place)).map_err(malformed)?,
-            name: name.clone(),
-            proof: Proof::IdentityAndPhone(identity.clone(), phone.clone()),
-        });
+        let question = Question::Verify(holder.holds(&card_at(place))?);
         let tag = digests.question(&question, Scope::Caller(CALLER), None);
         let now = Timestamp::now();
         let answer = Answer {

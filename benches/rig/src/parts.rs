@@ -16,7 +16,10 @@ use cardproof::{
 use jiff::{Timestamp, civil::date};
 use zeroize::Zeroizing;
 
-use crate::questions::{ID_NUMBER, NAME, PHONE, card_at};
+use crate::{
+    questions::{ID_NUMBER, NAME, PHONE, card_at},
+    vendor::{SECRET_ID, SECRET_KEY},
+};
 
 const BODY: &str = r#"{"Response":{"Result":"0","Description":"认证通过","RequestId":"0f8fad5b-d9cb-469f-a165-70867728950e"}}"#;
 
@@ -132,8 +135,8 @@ fn keep<T>(value: T) {
 
 fn sign() -> String {
     tencent::sign::Tc3 {
-        secret_id: "AKIDEMULATOR",
-        secret_key: "emulator-tencent-secret",
+        secret_id: SECRET_ID,
+        secret_key: SECRET_KEY,
         service: "faceid",
         host: "faceid.intl.tencentcloudapi.com",
         content_type: "application/json",

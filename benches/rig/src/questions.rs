@@ -1,7 +1,13 @@
 //! Questions without end: they differ in the card alone, so that one body serves for all of them.
 
-use cardproof::proto::bankcard::v1::{QueryCardInfoRequest, VerifyBankCardRequest};
+use cardproof::{
+    domain::{
+        CardNumber, Identity, IdentityType, PersonName, Phone, Verification, question::Proof,
+    },
+    proto::bankcard::v1::{QueryCardInfoRequest, VerifyBankCardRequest},
+};
 use clap::ValueEnum;
+use jiff::civil::date;
 use prost::Message;
 
 /// The digits of a card's place in line.
@@ -17,6 +23,42 @@ pub const NAME: &str = "张三";
 pub const ID_NUMBER: &str = "11010519491231002X";
 /// The same person's phone.
 pub const PHONE: &str = "13800138000";
+
+const MALFORMED: &str = "the question of the benchmark is malformed";
+
+/// The card holder as the service reads it, with the proof of four factors.
+pub struct Holder {
+    name: PersonName,
+    proof: Proof,
+}
+
+impl Holder {
+    /// Reads it.
+    ///
+    /// # Errors
+    /// When a value is malformed.
+    pub fn new() -> Result<Self, &'static str> {
+        let malformed = |_| MALFORMED;
+        let identity = Identity::parse(IdentityType::ResidentId, ID_NUMBER, date(2026, 1, 1));
+        let phone = Phone::parse(PHONE).map_err(malformed)?;
+        Ok(Self {
+            name: PersonName::parse(NAME).map_err(malformed)?,
+            proof: Proof::IdentityAndPhone(identity.map_err(malformed)?, phone),
+        })
+    }
+
+    /// Whether a card is the holder's.
+    ///
+    /// # Errors
+    /// When the card is malformed.
+    pub fn holds(&self, card: &str) -> Result<Verification, &'static str> {
+        Ok(Verification {
+            card: CardNumber::parse(card).map_err(|_| MALFORMED)?,
+            name: self.name.clone(),
+            proof: self.proof.clone(),
+        })
+    }
+}
 
 /// What is asked.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]

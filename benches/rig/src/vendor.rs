@@ -6,7 +6,13 @@ use std::error::Error;
 use cardproof::provider::tencent::sign::Tc3;
 use jiff::Timestamp;
 
+use crate::questions::{ID_NUMBER, NAME, PHONE};
+
 const CONTENT_TYPE: &str = "application/json";
+/// The emulator's account.
+pub const SECRET_ID: &str = "AKIDEMULATOR";
+/// The key of that account.
+pub const SECRET_KEY: &str = "emulator-tencent-secret";
 
 /// A plain HTTP client for one vendor.
 pub struct Vendor {
@@ -34,12 +40,12 @@ impl Vendor {
     /// When no answer comes, or another one than a match, as every question of the benchmarks is.
     pub async fn verify(&self, card: &str) -> Result<(), Box<dyn Error + Send + Sync>> {
         let body = format!(
-            r#"{{"IdCard":"11010519491231002X","Name":"张三","BankCard":"{card}","Phone":"13800138000"}}"#
+            r#"{{"IdCard":"{ID_NUMBER}","Name":"{NAME}","BankCard":"{card}","Phone":"{PHONE}"}}"#
         );
         let at = Timestamp::now();
         let authorization = Tc3 {
-            secret_id: "AKIDEMULATOR",
-            secret_key: "emulator-tencent-secret",
+            secret_id: SECRET_ID,
+            secret_key: SECRET_KEY,
             service: "faceid",
             host: self.url.trim_start_matches("http://"),
             content_type: CONTENT_TYPE,
