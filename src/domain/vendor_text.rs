@@ -1,6 +1,6 @@
 //! Text that a vendor sent. It is never trusted: a vendor may echo what it was asked.
 
-use std::fmt;
+use std::{borrow::Cow, fmt};
 
 use super::question::Question;
 
@@ -21,19 +21,37 @@ pub fn is_clean(text: &str, question: &Question) -> bool {
         return false;
     }
     let has_digit = |text: &str| text.bytes().any(|byte| byte.is_ascii_digit());
-    let compact = |text: &str| -> String { text.chars().filter(|c| c.is_alphanumeric()).collect() };
-    let folded = text.to_uppercase();
+    let folded = folded(text);
     // most of what vendors say has no digit, and so no number of ours
-    let folded_compact = has_digit(text).then(|| compact(&folded));
+    let numbers = has_digit(text).then(|| compact(&folded));
     !question.expose_values().any(|value| {
-        if !has_digit(value) {
-            return folded.contains(&value.to_uppercase());
+        let value = self::folded(value);
+        if !has_digit(&value) {
+            return folded.contains(&*value);
         }
-        folded_compact.as_ref().is_some_and(|folded_compact| {
-            let value = value.to_uppercase();
-            folded.contains(&value) || folded_compact.contains(&compact(&value))
-        })
+        let numbers = numbers.as_ref();
+        numbers.is_some_and(|numbers| numbers.contains(&*compact(&value)))
     })
+}
+
+/// The text in capitals; as it is where it has no others.
+fn folded(text: &str) -> Cow<'_, str> {
+    let is_folded = |byte: u8| byte.is_ascii() && !byte.is_ascii_lowercase();
+    if text.bytes().all(is_folded) {
+        Cow::Borrowed(text)
+    } else {
+        Cow::Owned(text.to_uppercase())
+    }
+}
+
+/// The text's letters and digits; as it is where it has nothing else.
+fn compact(text: &str) -> Cow<'_, str> {
+    if text.bytes().all(|byte| byte.is_ascii_alphanumeric()) {
+        return Cow::Borrowed(text);
+    }
+    let mut kept = text.to_owned();
+    kept.retain(char::is_alphanumeric);
+    Cow::Owned(kept)
 }
 
 /// The longest run of digits, with blanks and hyphens between digits not ending a run.

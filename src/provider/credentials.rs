@@ -7,6 +7,7 @@
 use std::{fmt, sync::Arc};
 
 use arc_swap::ArcSwap;
+use memchr::memmem;
 use parking_lot::Mutex;
 
 use crate::{
@@ -42,12 +43,11 @@ impl CredentialSet {
         let secrets = self.secrets.iter().map(|(_, secret)| secret.expose());
         // anything shorter stands in honest replies, too
         for secret in secrets.filter(|secret| secret.len() >= SHORTEST_MASKED) {
-            let mut at = 0;
-            while let Some(found) = reply.get_mut(at..at + secret.len()) {
-                if found == secret.as_bytes() {
+            let places: Vec<usize> = memmem::find_iter(reply, secret).collect();
+            for at in places {
+                if let Some(found) = reply.get_mut(at..at + secret.len()) {
                     found.fill(b'*');
                 }
-                at += 1;
             }
         }
     }

@@ -12,7 +12,9 @@ mod headers;
 mod tests;
 
 use std::{
+    borrow::Cow,
     fmt, fs,
+    pin::pin,
     time::{Duration, Instant},
 };
 
@@ -20,6 +22,7 @@ use reqwest::{
     Body, Certificate, Client, ClientBuilder, Proxy, Url,
     header::{HeaderName, HeaderValue},
 };
+use tokio::time::{self, sleep};
 use zeroize::{Zeroize, Zeroizing};
 
 use self::departure::{Departure, Left};
@@ -75,12 +78,12 @@ impl HttpClientError {
     }
 }
 
-/// One POST to a vendor. Everything in it is overwritten when it is dropped.
+/// One POST to a vendor. What of it was not handed on is overwritten when it is dropped.
 pub struct HttpCall {
     /// Path and query, byte for byte as they are to stand on the wire.
     pub path_and_query: String,
     /// Headers beside `Host`, `Content-Length`, `Accept-Encoding` and `User-Agent`.
-    pub headers: Vec<(&'static str, String)>,
+    pub headers: Vec<(&'static str, Cow<'static, str>)>,
     /// The body; may be empty.
     pub body: Vec<u8>,
     /// What is asked; `None` for the free probe of endpoint and credentials.
@@ -100,7 +103,9 @@ impl Drop for HttpCall {
         self.path_and_query.zeroize();
         self.body.zeroize();
         for (_, value) in &mut self.headers {
-            value.zeroize();
+            if let Cow::Owned(value) = value {
+                value.zeroize();
+            }
         }
     }
 }
@@ -225,20 +230,20 @@ impl HttpClient {
         *request.body_mut() = Some(Body::wrap(body));
         let headers = request.headers_mut();
         headers.insert(reqwest::header::CONTENT_LENGTH, length);
-        for (name, value) in &call.headers {
-            let mut value = HeaderValue::from_str(value).map_err(|_| {
-                ProviderError::new(
-                    ProviderErrorKind::Misconfigured,
-                    "a credential has characters that no header can carry",
-                )
-            })?;
-            value.set_sensitive(true);
+        for (name, value) in &mut call.headers {
+            let value = match std::mem::take(value) {
+                Cow::Borrowed(value) => HeaderValue::from_static(value),
+                Cow::Owned(value) => of_a_credential(value)?,
+            };
             headers.insert(HeaderName::from_static(name), value);
         }
         Ok((request, departure))
     }
 
     fn url(&self, path_and_query: &str) -> Result<Url, ProviderError> {
+        if self.base[url::Position::BeforePath..] == *path_and_query {
+            return Ok(self.base.clone());
+        }
         let (path, query) = match path_and_query.split_once('?') {
             Some((path, query)) => (path, Some(query)),
             None => (path_and_query, None),
@@ -261,19 +266,24 @@ impl HttpClient {
         timeout: Duration,
     ) -> Result<HttpReply, ProviderError> {
         let mut reply = Box::pin(self.send_and_read(request));
+        // one timer for both waits: to set it anew costs less than another
+        let mut timer = pin!(sleep(self.connect_timeout));
         let early = tokio::select! {
             biased;
             reply = &mut reply => Some(reply),
             _ = departure.decided() => None,
-            () = tokio::time::sleep(self.connect_timeout) => {
-                Some(Err(Failure::Exchange("no connection in time")))
-            }
+            () = &mut timer => Some(Err(Failure::Exchange("no connection in time"))),
         };
         let outcome = match early {
             Some(outcome) => outcome,
-            None => tokio::time::timeout(timeout, &mut reply)
-                .await
-                .unwrap_or(Err(Failure::Exchange("no reply in time"))),
+            None => {
+                timer.as_mut().reset(time::Instant::now() + timeout);
+                tokio::select! {
+                    biased;
+                    reply = &mut reply => reply,
+                    () = timer => Err(Failure::Exchange("no reply in time")),
+                }
+            }
         };
         // from here on nothing drives the request any more, so what has not left will not leave
         drop(reply);
@@ -332,6 +342,17 @@ impl fmt::Debug for HttpClient {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "HttpClient({})", self.provider)
     }
+}
+
+fn of_a_credential(value: String) -> Result<HeaderValue, ProviderError> {
+    let mut value = HeaderValue::try_from(value).map_err(|_| {
+        ProviderError::new(
+            ProviderErrorKind::Misconfigured,
+            "a credential has characters that no header can carry",
+        )
+    })?;
+    value.set_sensitive(true);
+    Ok(value)
 }
 
 fn not_sent(detail: &'static str) -> ProviderError {

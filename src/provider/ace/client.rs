@@ -78,9 +78,9 @@ impl Ace {
         let call = HttpCall {
             path_and_query: path.to_owned(),
             headers: vec![
-                ("accept", "application/json".to_owned()),
-                ("content-type", "application/json".to_owned()),
-                ("authorization", authorization.to_string()),
+                ("accept", "application/json".into()),
+                ("content-type", "application/json".into()),
+                ("authorization", authorization.to_string().into()),
             ],
             body,
             operation: Some(operation),

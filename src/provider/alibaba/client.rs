@@ -1,5 +1,7 @@
 //! The calls.
 
+use std::borrow::Cow;
+
 use async_trait::async_trait;
 use jiff::Timestamp;
 use uuid::Uuid;
@@ -98,7 +100,7 @@ impl Alibaba {
         (action, version): (&str, &str),
         canonical_query: &str,
         attempt: &AttemptStamp,
-    ) -> Vec<(&'static str, String)> {
+    ) -> Vec<(&'static str, Cow<'static, str>)> {
         let id = credentials.get(ACCESS_KEY_ID).unwrap_or_default();
         let secret = credentials.get(ACCESS_KEY_SECRET).unwrap_or_default();
         let token = credentials.get(SECURITY_TOKEN);
@@ -125,11 +127,11 @@ impl Alibaba {
         }
         .authorization(id, secret);
         let mut headers = Vec::with_capacity(signed.len() + 2);
-        headers.push(("accept", "application/json".to_owned()));
-        headers.push(("authorization", authorization));
+        headers.push(("accept", "application/json".into()));
+        headers.push(("authorization", authorization.into()));
         // the client itself writes `host`, from the same endpoint
         let own = signed.into_iter().filter(|(name, _)| *name != "host");
-        headers.extend(own.map(|(name, value)| (name, value.to_owned())));
+        headers.extend(own.map(|(name, value)| (name, value.to_owned().into())));
         headers
     }
 

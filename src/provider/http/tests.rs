@@ -46,7 +46,7 @@ fn client(address: SocketAddr) -> HttpClient {
 fn call(path_and_query: &str, body: &str) -> HttpCall {
     HttpCall {
         path_and_query: path_and_query.to_owned(),
-        headers: vec![("authorization", "Bearer s3cret".to_owned())],
+        headers: vec![("authorization", "Bearer s3cret".to_owned().into())],
         body: body.as_bytes().to_vec(),
         operation: Some(Operation::VerifyTwo),
         url_template: "/",

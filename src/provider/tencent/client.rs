@@ -1,5 +1,7 @@
 //! Asks the vendor, and reads what it says.
 
+use std::borrow::Cow;
+
 use async_trait::async_trait;
 use jiff::Timestamp;
 
@@ -104,7 +106,7 @@ impl Tencent {
         operation: Operation,
         body: &[u8],
         at: Timestamp,
-    ) -> Vec<(&'static str, String)> {
+    ) -> Vec<(&'static str, Cow<'static, str>)> {
         let secrets = self.credentials.current();
         let authorization = Tc3 {
             secret_id: secrets.get("secret_id").unwrap_or_default(),
@@ -116,14 +118,14 @@ impl Tencent {
         }
         .authorization(body);
         let mut headers = vec![
-            ("authorization", authorization),
-            ("content-type", CONTENT_TYPE.to_owned()),
-            ("x-tc-action", wire::action(operation).to_owned()),
-            ("x-tc-version", VERSION.to_owned()),
-            ("x-tc-timestamp", at.as_second().to_string()),
+            ("authorization", authorization.into()),
+            ("content-type", CONTENT_TYPE.into()),
+            ("x-tc-action", wire::action(operation).into()),
+            ("x-tc-version", VERSION.into()),
+            ("x-tc-timestamp", at.as_second().to_string().into()),
         ];
         let token = secrets.get("session_token");
-        headers.extend(token.map(|token| ("x-tc-token", token.to_owned())));
+        headers.extend(token.map(|token| ("x-tc-token", token.to_owned().into())));
         headers
     }
 }

@@ -140,14 +140,14 @@ impl Span {
 
     /// A part of the work at hand.
     pub fn part(name: &'static str) -> Self {
-        Self::below_current(name.into(), SpanKind::Internal)
+        Self::below_current(|| name.into(), SpanKind::Internal)
     }
 
     /// A call to a vendor over HTTP.
     pub fn http_client(url_template: &'static str, host: &str, port: u16) -> Self {
         // the conventions' own form: the verb, then the path without its values
-        let name = format!("POST {url_template}");
-        let span = Self::below_current(name.into(), SpanKind::Client);
+        let name = || format!("POST {url_template}").into();
+        let span = Self::below_current(name, SpanKind::Client);
         span.set(keys::HTTP_METHOD, "POST");
         span.set(keys::URL_TEMPLATE, url_template);
         span.peer(host, port);
@@ -156,7 +156,7 @@ impl Span {
 
     /// A call to a provider over gRPC.
     pub fn grpc_client(method: &'static str, host: &str, port: u16) -> Self {
-        let span = Self::below_current(method.into(), SpanKind::Client);
+        let span = Self::below_current(|| method.into(), SpanKind::Client);
         span.set(keys::RPC_SYSTEM, "grpc");
         span.set(keys::RPC_METHOD, method);
         span.peer(host, port);
@@ -170,12 +170,12 @@ impl Span {
         }
     }
 
-    fn below_current(name: Cow<'static, str>, kind: SpanKind) -> Self {
+    fn below_current(name: impl FnOnce() -> Cow<'static, str>, kind: SpanKind) -> Self {
         let current = CURRENT.with_borrow(Clone::clone);
         match &current {
             Some(above) if above.recording.is_some() => {
                 let own = otlp::child_of(&above.context);
-                Self::begin(name, kind, own, Some(above.context.span_id), false)
+                Self::begin(name(), kind, own, Some(above.context.span_id), false)
             }
             _ => Self {
                 current,
