@@ -245,6 +245,9 @@ mod tests {
     #[case("some other 1234567890123", false)]
     #[case("some other 1234 5678 9012 3", false)]
     #[case("ticket 123456789012", true)]
+    #[case("卡号6222.0200—0012有误", false)]
+    #[case("wei", true)]
+    #[case("", true)]
     fn cleanliness(#[case] text: &str, #[case] clean: bool) {
         assert_eq!(is_clean(text, &question()), clean);
     }

@@ -458,7 +458,7 @@ async fn nothing_shows_itself() {
 async fn a_credential_that_no_header_can_carry_is_misconfigured() {
     let server = Server::start().await;
     let mut call = call("/", "{}");
-    call.headers = vec![("authorization", "Bearer a\nb".to_owned())];
+    call.headers = vec![("authorization", "Bearer a\nb".to_owned().into())];
     let outcome = client(server.address).post(call, SOON).await;
     assert_eq!(kind(outcome), ProviderErrorKind::Misconfigured);
 }
