@@ -14,7 +14,7 @@ use http::{HeaderMap, HeaderName, HeaderValue};
 use cardproof::{
     domain::{Charge, Finding, Operation, ProviderName, ResultCode, Source},
     telemetry::{
-        events::{self, CacheOutcome, RpcMethod, Tier},
+        events::{self, CacheOutcome, RpcMethod, Tier, Took},
         metrics::{self, Identity, InstallError, Observed},
         trace::Span,
     },
@@ -70,6 +70,10 @@ fn main() -> Result<(), InstallError> {
     let metrics = metrics::install(identity, Observed::default(), None)?;
     let finding = Finding::verified(ResultCode::Match);
     let time = Duration::from_micros(40);
+    let took = Took {
+        begun: tokio::time::Instant::now(),
+        at_once: true,
+    };
     let call = || events::call_ended(black_box(RpcMethod::VerifyBankCard), black_box(0), time);
     let lookup = || events::cache_lookup(Tier::Local, black_box(CacheOutcome::Hit));
     let answer = || {
@@ -81,7 +85,7 @@ fn main() -> Result<(), InstallError> {
                 &finding,
                 Source::Cache,
                 Charge::NotCharged,
-                time,
+                took,
             );
         }
     };

@@ -2,6 +2,7 @@
 
 use std::{collections::BTreeSet, sync::Arc};
 
+use jiff::Timestamp;
 use tokio::time::Instant;
 use tonic::{Request, Response, Status};
 
@@ -22,9 +23,10 @@ use crate::{
     service::{
         Asked, Service,
         ask::{Ask, CacheMode, Caller, Reply},
+        clock::date_at,
         denial::{Denial, Stage},
     },
-    telemetry::events,
+    telemetry::events::{self, Took},
 };
 
 /// The service behind its methods.
@@ -49,13 +51,13 @@ impl Api {
         }
     }
 
-    fn reading<'a>(&'a self, arrived: &'a Arrived) -> Reading<'a> {
+    fn reading<'a>(&'a self, arrived: &'a Arrived, now: Timestamp) -> Reading<'a> {
         Reading {
             caller: arrived.caller.as_ref().unwrap_or(&self.everybody),
             providers: &self.providers,
             deadline: arrived.deadline.0,
             luhn: self.luhn,
-            today: self.service.clock().today(),
+            today: date_at(now),
         }
     }
 
@@ -67,8 +69,9 @@ impl Api {
         request: VerifyBankCardRequest,
     ) -> Result<Asking<VerificationReply>, Status> {
         const METHOD: &str = Method::Verify.as_str();
+        let now = self.service.clock().now();
         let ask = self
-            .reading(arrived)
+            .reading(arrived, now)
             .verification(request)
             .map_err(|violations| refuse(METHOD, Denial::Invalid(violations)))?;
         let Question::Verify(verification) = &ask.question else {
@@ -78,7 +81,7 @@ impl Api {
             factors: verification.factors(),
             luhn_valid: verification.card.luhn_valid(),
         };
-        self.begin(METHOD, arrived, ask, shape)
+        self.begin(METHOD, arrived, now, ask, shape)
     }
 
     /// The same for card information.
@@ -88,21 +91,23 @@ impl Api {
         request: QueryCardInfoRequest,
     ) -> Result<Asking<CardInfoReply>, Status> {
         const METHOD: &str = Method::CardInfo.as_str();
+        let now = self.service.clock().now();
         let ask = self
-            .reading(arrived)
+            .reading(arrived, now)
             .card_inquiry(request)
             .map_err(|violations| refuse(METHOD, Denial::Invalid(violations)))?;
         let Question::CardInfo(inquiry) = &ask.question else {
             return Err(status::plain(Reason::Internal));
         };
         let luhn_valid = inquiry.card.full().map(|card| card.luhn_valid());
-        self.begin(METHOD, arrived, ask, CardInfoReply { luhn_valid })
+        self.begin(METHOD, arrived, now, ask, CardInfoReply { luhn_valid })
     }
 
     fn begin<S>(
         &self,
         method: &'static str,
         arrived: &Arrived,
+        now: Timestamp,
         ask: Ask,
         shape: S,
     ) -> Result<Asking<S>, Status> {
@@ -116,7 +121,7 @@ impl Api {
                 begun: arrived.at,
                 shape,
             },
-            asked: self.service.begin(ask),
+            asked: self.service.begin(ask, now),
         })
     }
 }
@@ -175,8 +180,12 @@ impl Shape for CardInfoReply {
 
 impl<S: Shape> Told<S> {
     /// Tells of what came of it, and writes it.
-    pub(super) fn reply(&self, result: Result<Reply, Denial>) -> Result<S::Message, Status> {
-        let (method, latency) = (self.method, self.begun.elapsed());
+    pub(super) fn reply(
+        &self,
+        result: Result<Reply, Denial>,
+        at_once: bool,
+    ) -> Result<S::Message, Status> {
+        let (method, begun) = (self.method, self.begun);
         match result {
             Ok(reply) => {
                 events::answered(
@@ -186,13 +195,13 @@ impl<S: Shape> Told<S> {
                     &reply.answer.finding,
                     reply.source,
                     reply.charge,
-                    latency,
+                    Took { begun, at_once },
                 );
                 let message = self.shape.write(reply);
                 message.ok_or_else(|| status::plain(Reason::Internal))
             }
             Err(denial) => {
-                events::denied(method, denial.reason_name(), latency);
+                events::denied(method, denial.reason_name(), begun.elapsed());
                 Err(status::status(&denial))
             }
         }
@@ -201,11 +210,11 @@ impl<S: Shape> Told<S> {
 
 impl<S: Shape> Asking<S> {
     async fn reply(self) -> Result<Response<S::Message>, Status> {
-        let result = match self.asked {
-            Asked::AtOnce(result) => result,
-            Asked::Later(later) => later.await,
+        let (result, at_once) = match self.asked {
+            Asked::AtOnce(result) => (result, true),
+            Asked::Later(later) => (later.await, false),
         };
-        self.told.reply(result).map(Response::new)
+        self.told.reply(result, at_once).map(Response::new)
     }
 }
 

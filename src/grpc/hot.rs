@@ -154,9 +154,11 @@ impl Begun {
             Err(status) => return Self::refused(status),
         };
         match asked {
-            Asked::AtOnce(result) => Self::AtOnce(written(told.reply(result))),
+            Asked::AtOnce(result) => Self::AtOnce(written(told.reply(result, true))),
             Asked::Later(later) => {
-                Self::Later(Box::pin(async move { written(told.reply(later.await)) }))
+                Self::Later(Box::pin(
+                    async move { written(told.reply(later.await, false)) },
+                ))
             }
         }
     }

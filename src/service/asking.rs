@@ -3,6 +3,7 @@
 
 use std::{pin::Pin, sync::Arc};
 
+use jiff::Timestamp;
 use tokio::time::Instant;
 use uuid::Uuid;
 
@@ -51,15 +52,16 @@ impl Service {
     /// # Errors
     /// When there is no answer to it; see [`Denial`].
     pub async fn ask(&self, ask: Ask) -> Result<Reply, Denial> {
-        match self.begin(ask) {
+        match self.begin(ask, self.inner.clock.now()) {
             Asked::AtOnce(result) => result,
             Asked::Later(later) => later.await,
         }
     }
 
-    /// Answers one question from memory, or begins to have it answered.
+    /// Answers one question from memory, or begins to have it answered. `now` is the time of day,
+    /// which whoever has read the question knows.
     #[must_use]
-    pub fn begin(&self, ask: Ask) -> Asked {
+    pub fn begin(&self, ask: Ask, now: Timestamp) -> Asked {
         let first = match self.inner.first_candidate(&ask) {
             Ok(first) => first,
             Err(denial) => return Asked::AtOnce(Err(denial)),
@@ -70,7 +72,7 @@ impl Service {
                 async move { service.under_its_id(&ask, id).await },
             ));
         }
-        match self.inner.known(&ask, first) {
+        match self.inner.known(&ask, first, now) {
             Ok(conclusion) => Asked::AtOnce(Ok(conclusion.reply_to_follower())),
             Err(sought) => {
                 let (service, ask) = (self.clone(), Arc::new(ask));
@@ -89,7 +91,7 @@ impl Service {
             Started::Run(run) => run,
             Started::Earlier(remembered) => return remembered.reply(),
         };
-        match inner.known(ask, inner.first_candidate(ask)?) {
+        match inner.known(ask, inner.first_candidate(ask)?, inner.clock.now()) {
             Ok(conclusion) => {
                 let keys = inner.keys.load();
                 let card = || keys.each(|key| key.cache_card(ask.question.expose_card()));
@@ -203,7 +205,7 @@ impl Service {
 
 impl Inner {
     /// What this process knows by itself: an embedded table first, then memory.
-    fn known(&self, ask: &Ask, first: &Lane) -> Result<Conclusion, Sought> {
+    fn known(&self, ask: &Ask, first: &Lane, now: Timestamp) -> Result<Conclusion, Sought> {
         if let Some(conclusion) = self.known_without_asking(ask, first) {
             return Ok(conclusion);
         }
@@ -214,7 +216,7 @@ impl Inner {
         };
         let tags = keys.each(|key| key.question(&ask.question, scope, ask.pinned.as_ref()));
         if ask.mode != CacheMode::Bypass {
-            let cached = self.cached(&tags, ask);
+            let cached = self.cached(&tags, ask, now);
             events::cache_lookup(Tier::Local, CacheOutcome::of(cached.is_some()));
             if let Some(conclusion) = cached {
                 return Ok(conclusion);

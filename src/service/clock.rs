@@ -38,12 +38,12 @@ impl Clock {
             }
         }
     }
+}
 
-    /// The date in mainland China.
-    #[must_use]
-    pub fn today(&self) -> Date {
-        shanghai().to_datetime(self.now()).date()
-    }
+/// The date in mainland China at a time.
+#[must_use]
+pub fn date_at(time: Timestamp) -> Date {
+    shanghai().to_datetime(time).date()
 }
 
 /// Asia/Shanghai: eight hours ahead of UTC, without summer time since 1992. Fixed here, so that no
@@ -59,17 +59,8 @@ mod tests {
 
     #[test]
     fn the_day_begins_at_sixteen_hours_utc() {
-        let at = |text: &str| Clock::Follows {
-            start: text.parse().unwrap(),
-            base: Instant::now() + std::time::Duration::from_secs(60),
-        };
-        assert_eq!(
-            at("2026-05-31T15:59:59Z").today(),
-            jiff::civil::date(2026, 5, 31)
-        );
-        assert_eq!(
-            at("2026-05-31T16:00:00Z").today(),
-            jiff::civil::date(2026, 6, 1)
-        );
+        let at = |text: &str| date_at(text.parse().unwrap());
+        assert_eq!(at("2026-05-31T15:59:59Z"), jiff::civil::date(2026, 5, 31));
+        assert_eq!(at("2026-05-31T16:00:00Z"), jiff::civil::date(2026, 6, 1));
     }
 }

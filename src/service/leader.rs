@@ -68,7 +68,7 @@ impl Inner {
     ) -> Ended {
         // somebody else's call may have landed between our look into the cache and our boarding
         if ask.mode != CacheMode::Bypass
-            && let Some(conclusion) = self.cached(flight.tags(), ask)
+            && let Some(conclusion) = self.cached(flight.tags(), ask, self.clock.now())
         {
             return Ended::known(Ok(Arc::new(conclusion)), None);
         }

@@ -53,10 +53,14 @@ impl Ended {
 }
 
 impl Inner {
-    pub(super) fn cached(&self, tags: &Tags<QuestionTag>, ask: &Ask) -> Option<Conclusion> {
+    pub(super) fn cached(
+        &self,
+        tags: &Tags<QuestionTag>,
+        ask: &Ask,
+        now: Timestamp,
+    ) -> Option<Conclusion> {
         let stored = self.cache.get(tags)?;
-        let usable =
-            stored.is_fresh(self.clock.now(), ask.max_age) && ask.caller.may_use(&stored.provider);
+        let usable = stored.is_fresh(now, ask.max_age) && ask.caller.may_use(&stored.provider);
         usable.then(|| Conclusion {
             answer: Arc::clone(&stored.answer),
             provider: stored.provider.clone(),
