@@ -3,66 +3,41 @@
 //!
 //! Embedded providers cost nothing and ask no bank, so nothing is staked for them.
 
-use std::{sync::Arc, time::Duration};
+mod stake;
+mod stopped;
+
+use std::sync::Arc;
 
 use jiff::Timestamp;
 use tokio::time::Instant;
 
+use self::stake::Slots;
+pub use self::{
+    stake::{Stake, Staked},
+    stopped::Stopped,
+};
 use super::{
     ask::Ask,
     budget::{self, Hold},
     day::next_midnight,
-    denial::{Denial, Refusal, Stage},
     flight::Flight,
-    guard::{self, Guard, Reservation},
+    guard::{self, Guard},
     lane::Lane,
-    ledger::{Call, Event, EventKind, Ledger, Settlement},
+    ledger::{Call, Event, EventKind, Ledger},
     limiter::NotBefore,
-    sharing::{self, Bet, Departure, SharedStake, Sharing, Taken},
+    sharing::{self, Bet, SharedStake, Sharing, Taken},
 };
 use crate::{
     cache::{
         Tags,
         key::CardTag,
-        shared::{Lost, Purse, Settle, Slot, token},
+        shared::{Lost, Purse, Slot, token},
     },
     config::providers::Money,
-    domain::{Answer, Charge, GuardEffect, Reason},
+    domain::{Answer, GuardEffect},
     provider::{Health, ProviderError},
     telemetry::events,
 };
-
-/// What keeps a question from a vendor, or from all of them.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Stopped {
-    /// One more call could lock the card.
-    CardClosed {
-        /// When it opens.
-        retry_after: Duration,
-    },
-    /// There is no room to count one more card.
-    NoRoomForCards,
-    /// The caller has spent its budget.
-    CallerBudgetSpent {
-        /// When the next day begins.
-        retry_after: Option<Duration>,
-    },
-    /// This vendor's budget is spent; another one may be asked.
-    ProviderBudgetSpent,
-    /// The vendor was asked as often as it may be in this second.
-    Busy {
-        /// When it may be asked again.
-        wait: Duration,
-    },
-    /// Another replica makes this call by now.
-    SeatLost,
-    /// The store that replicas share is lost, and the operator prefers refusing.
-    StoreLost,
-    /// The ledger cannot be written, so nothing may be sent.
-    LedgerUnavailable,
-    /// Too little time is left for one more attempt.
-    OutOfTime,
-}
 
 /// What stands between a question and money.
 #[derive(Clone)]
@@ -80,93 +55,6 @@ pub struct CardTags {
     pub guard: Tags<CardTag>,
     /// For the ledger.
     pub ledger: CardTag,
-}
-
-impl Stopped {
-    /// Whether it keeps a question from a vendor for a reason of money or of the card, and not of
-    /// the moment.
-    const fn is_worth_a_line(self) -> bool {
-        match self {
-            Self::CardClosed { .. }
-            | Self::NoRoomForCards
-            | Self::CallerBudgetSpent { .. }
-            | Self::ProviderBudgetSpent
-            | Self::StoreLost
-            | Self::LedgerUnavailable => true,
-            Self::Busy { .. } | Self::SeatLost | Self::OutOfTime => false,
-        }
-    }
-
-    /// Its name in the public vocabulary.
-    #[must_use]
-    pub const fn reason(self) -> Reason {
-        match self {
-            Self::CardClosed { .. } => Reason::CardAttemptsExceeded,
-            Self::NoRoomForCards => Reason::Overloaded,
-            Self::CallerBudgetSpent { .. } => Reason::CallerBudgetSpent,
-            Self::ProviderBudgetSpent => Reason::ProviderBudgetSpent,
-            Self::Busy { .. } => Reason::Overloaded,
-            Self::SeatLost | Self::StoreLost => Reason::SharedStateUnavailable,
-            Self::LedgerUnavailable => Reason::LedgerUnavailable,
-            Self::OutOfTime => Reason::DeadlineExceeded,
-        }
-    }
-
-    /// What the caller is told.
-    #[must_use]
-    pub fn denial(self, caller: &Arc<str>) -> Denial {
-        let mut refusal = Refusal::new(self.reason());
-        match self {
-            Self::CardClosed { retry_after } | Self::Busy { wait: retry_after } => {
-                refusal.retry_after = Some(retry_after);
-            }
-            Self::SeatLost | Self::StoreLost => refusal.retry_after = Some(sharing::retry_after()),
-            Self::CallerBudgetSpent { retry_after } => refusal.retry_after = retry_after,
-            Self::OutOfTime => refusal.stage = Some(Stage::Routing),
-            Self::NoRoomForCards | Self::ProviderBudgetSpent | Self::LedgerUnavailable => {}
-        }
-        refusal.caller = Some(Arc::clone(caller));
-        Denial::Refused(Box::new(refusal))
-    }
-}
-
-/// What is staked on one attempt. Dropped without a word it counts as an unknown outcome.
-#[must_use = "a stake that is dropped counts as lost"]
-pub enum Stake {
-    /// Nothing: the provider is embedded.
-    Nothing,
-    /// Everything.
-    All(Box<Staked>),
-}
-
-/// Everything that an attempt has taken.
-pub struct Staked {
-    slots: Slots,
-    money: Vec<Hold>,
-    call: Call,
-    ledger: Ledger,
-    /// The attempt as the shared store has to be told of it.
-    shared: Option<SharedStake>,
-    departure: Option<Departure>,
-}
-
-/// The slot of a card, under each of its tags. Only a slot that another store has given may be
-/// missing: where there is no room to note it.
-#[derive(Default)]
-struct Slots {
-    current: Option<Reservation>,
-    previous: Option<Reservation>,
-}
-
-impl Slots {
-    fn settle(self, effect: GuardEffect) {
-        if let Some(slot) = self.current {
-            slot.settle(effect);
-        }
-        if let Some(slot) = self.previous {
-            slot.settle_again(effect);
-        }
-    }
 }
 
 /// What an attempt is staked against.
@@ -426,83 +314,6 @@ impl Table<'_> {
 
     fn now(&self) -> Timestamp {
         self.safeguards.guard.clock().now()
-    }
-}
-
-impl Stake {
-    /// Whether the call may still be sent.
-    #[must_use]
-    pub fn may_depart(&self) -> bool {
-        match self {
-            Self::Nothing => true,
-            Self::All(staked) => staked.departure.is_none_or(|it| it.is_open()),
-        }
-    }
-
-    /// Counts what the attempt came to; returns what the shared store is to be told of it.
-    pub fn settle(self, result: &Result<Answer, ProviderError>, now: Timestamp) -> Option<Settle> {
-        let Self::All(mut staked) = self else {
-            return None;
-        };
-        let (effect, settlement) = match result {
-            Ok(answer) => (
-                answer.finding.guard_effect(),
-                Settlement {
-                    result: answer.finding.result_name(),
-                    charge: answer.charge,
-                    provider_request_id: answer.provider_request_id.clone(),
-                },
-            ),
-            Err(error) => (
-                effect_of(error.kind.charge()),
-                Settlement {
-                    result: error.kind.as_str(),
-                    charge: error.kind.charge(),
-                    provider_request_id: error.provider_request_id.clone(),
-                },
-            ),
-        };
-        staked.ledger.settled(&staked.call, &settlement, now);
-        staked.close(effect, settlement.charge, result.is_ok())
-    }
-}
-
-impl Staked {
-    /// Gives everything back: nothing was sent.
-    fn take_back(&mut self) -> Option<Settle> {
-        self.close(GuardEffect::Nothing, Charge::NotCharged, false)
-    }
-
-    fn close(&mut self, effect: GuardEffect, charge: Charge, told: bool) -> Option<Settle> {
-        let slots = std::mem::take(&mut self.slots);
-        let money = std::mem::take(&mut self.money);
-        let count = || {
-            if told || effect == GuardEffect::Nothing {
-                slots.settle(effect);
-            } else {
-                // nobody has told a mismatch, so nobody is suspected for it
-                drop(slots);
-            }
-            money.into_iter().for_each(|hold| hold.settle(charge));
-        };
-        if let (Some(price), Charge::Charged | Charge::Unknown) = (&self.call.price, charge) {
-            events::spent(&self.call.provider, &price.currency, price.micros);
-        }
-        match self.shared.take() {
-            Some(shared) => Some(shared.settle(effect, charge, count)),
-            None => {
-                count();
-                None
-            }
-        }
-    }
-}
-
-/// What an attempt without an answer does to a card: what may have run counts as a mismatch.
-const fn effect_of(charge: Charge) -> GuardEffect {
-    match charge {
-        Charge::NotCharged => GuardEffect::Nothing,
-        Charge::Charged | Charge::Unknown => GuardEffect::Mismatch,
     }
 }
 

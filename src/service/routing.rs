@@ -4,16 +4,17 @@
 //! when the answer was that the issuer was not asked or cannot be served there. A request that may
 //! have run ends it as well: it is never sent again.
 
+mod conclusion;
+
 use std::{panic::AssertUnwindSafe, sync::Arc, time::Duration};
 
 use futures_util::FutureExt;
 use tokio::time::Instant;
 
+pub use self::conclusion::Travelled;
 use super::{
     ask::Ask,
     attempt::{self, CardTags, Safeguards, Stopped, Table},
-    day::next_midnight,
-    denial::{Denial, Refusal},
     flight::Flight,
     lane::{Lane, Obstacle, Permit},
     limiter::Limiter,
@@ -23,15 +24,13 @@ use crate::{
     cache::shared::Settle,
     domain::{
         Answer, Attempt, AttemptOutcome, CardInfoResult, Charge, FailOver, Finding, Operation,
-        ProviderName, Question, Reason, Source,
+        ProviderName, Question, Source,
     },
     provider::{CallContext, Health, ProviderError, ProviderErrorKind},
     telemetry::events,
     telemetry::trace::{Span, keys},
 };
 
-/// When to ask again where nothing better is known.
-const RETRY_AFTER: Duration = Duration::from_secs(1);
 /// Before a vendor is asked again that could not be reached.
 const BEFORE_RETRY: Duration = Duration::from_millis(100);
 /// Between two looks for a place within a vendor's limit.
@@ -69,18 +68,6 @@ pub struct Journey<'a> {
     passed_over: Vec<(ProviderName, &'static str)>,
     /// Vendors that surely did not run the request, with when they may be asked again.
     retryable: Vec<(Arc<Lane>, Duration)>,
-}
-
-/// How a way ended.
-pub struct Travelled {
-    /// The answer with who gave it and where it came from, or why there is none.
-    pub result: Result<(Arc<Answer>, ProviderName, Source), Denial>,
-    /// Every vendor that was tried.
-    pub attempts: Vec<Attempt>,
-    /// The last attempt, as far as the shared store has not been told of it yet.
-    pub untold: Option<Settle>,
-    /// Whether another replica makes this call by now.
-    pub seat_lost: bool,
 }
 
 /// What follows from one attempt.
@@ -398,94 +385,6 @@ impl<'a> Journey<'a> {
         };
         self.last_error = Some(Box::new(error));
         (attempt, next)
-    }
-
-    /// What the way came to: a definite answer; else that the outcome is unknown, if that of any
-    /// attempt is; else the last answer; else that nobody answered, and why.
-    pub fn conclude(self) -> Travelled {
-        let definite = self.last_answer.as_ref().filter(|(answer, _, source)| {
-            let finding = &answer.finding;
-            let open = *source == Source::Embedded && says_nothing(finding);
-            finding.fail_over() == FailOver::Never && !open
-        });
-        let result = if definite.is_none() && self.is_unknown() {
-            Err(self.outcome_unknown())
-        } else if let Some(last_answer) = self.last_answer {
-            Ok(last_answer)
-        } else if let Some(stopped) = self.stopped {
-            Err(stopped.denial(&self.ask.caller.name))
-        } else {
-            Err(self.nobody_answered())
-        };
-        Travelled {
-            result,
-            attempts: self.attempts,
-            untold: self.untold.map(|settle| *settle),
-            seat_lost: self.stopped == Some(Stopped::SeatLost),
-        }
-    }
-
-    fn is_unknown(&self) -> bool {
-        self.unknown_attempt().is_some()
-    }
-
-    fn unknown_attempt(&self) -> Option<&Attempt> {
-        let unknown = |it: &&Attempt| it.outcome == AttemptOutcome::OutcomeUnknown;
-        self.attempts.iter().rfind(unknown)
-    }
-
-    fn outcome_unknown(&self) -> Denial {
-        let mut refusal = Refusal::new(Reason::OutcomeUnknown);
-        if let Some(last) = self.unknown_attempt() {
-            refusal.providers = vec![(last.provider.clone(), last.error_reason)];
-        }
-        if let Some(error) = &self.last_error {
-            refusal.provider_request_id = error.provider_request_id.clone();
-        }
-        Denial::Refused(Box::new(refusal))
-    }
-
-    fn nobody_answered(&self) -> Denial {
-        let all = |wanted: &[AttemptOutcome]| {
-            !self.attempts.is_empty()
-                && self.passed_over.is_empty()
-                && self.attempts.iter().all(|it| wanted.contains(&it.outcome))
-        };
-        let refused = self
-            .attempts
-            .last()
-            .is_some_and(|it| it.outcome == AttemptOutcome::Refused);
-        let reason = if refused {
-            Reason::ProviderRefused
-        } else if all(&[AttemptOutcome::Misconfigured, AttemptOutcome::OutOfCredit]) {
-            Reason::ProviderMisconfigured
-        } else if all(&[AttemptOutcome::BudgetSpent]) {
-            Reason::ProviderBudgetSpent
-        } else if self.last_error.is_none() && all(&[AttemptOutcome::Throttled]) {
-            Reason::Overloaded
-        } else {
-            Reason::ProvidersUnavailable
-        };
-        let mut refusal = Refusal::new(reason);
-        refusal.retry_after = match reason {
-            Reason::ProvidersUnavailable | Reason::Overloaded => {
-                let wait = self.last_error.as_ref().and_then(|error| error.retry_after);
-                Some(wait.unwrap_or(RETRY_AFTER))
-            }
-            Reason::ProviderBudgetSpent => {
-                let now = self.table.safeguards.guard.clock().now();
-                // always ahead, so the difference is no negative time
-                next_midnight(now).duration_since(now).try_into().ok()
-            }
-            _ => None,
-        };
-        refusal.providers = self
-            .attempts
-            .iter()
-            .map(|attempt| (attempt.provider.clone(), attempt.error_reason))
-            .chain(self.passed_over.iter().cloned())
-            .collect();
-        Denial::Refused(Box::new(refusal))
     }
 }
 

@@ -2,8 +2,8 @@
 
 use rstest::rstest;
 
-use super::*;
-use crate::domain::Charge;
+use super::{super::events::RpcMethod, labels::status_index, *};
+use crate::domain::{Attempt, AttemptOutcome, Charge};
 
 fn metrics(providers: &[&str]) -> Metrics {
     let identity = Identity {
