@@ -26,33 +26,33 @@ struct Phrases {
 /// What a vendor's text says, compared without blanks, final punctuation and letter case.
 #[must_use]
 pub fn phrase_of(text: &str) -> Option<Phrase> {
-    BY_FOLDED_TEXT.get(&folded(text)).copied()
+    let known = exactly(text);
+    known.or_else(|| BY_FOLDED_TEXT.get(&folded(text)).copied())
 }
 
 /// The known wording that a vendor's text is; the very spelling where it is known.
 #[must_use]
 pub fn wording_of(text: &str) -> Option<&'static str> {
-    let exact = PHRASES
-        .iter()
-        .flat_map(|phrases| phrases.wordings)
-        .find(|wording| **wording == text);
-    exact
-        .copied()
-        .or_else(|| phrase_of(text).map(|phrase| phrase.text))
+    phrase_of(text).map(|phrase| phrase.text)
 }
 
-static BY_FOLDED_TEXT: LazyLock<HashMap<String, Phrase>> = LazyLock::new(|| {
-    let phrases = PHRASES.iter().flat_map(|phrases| {
+/// The phrase of the very same spelling, as vendors nearly always send it.
+fn exactly(text: &str) -> Option<Phrase> {
+    all().find(|phrase| phrase.text == text)
+}
+
+fn all() -> impl Iterator<Item = Phrase> {
+    PHRASES.iter().flat_map(|phrases| {
         phrases.wordings.iter().map(|text| Phrase {
             verification: phrases.verification,
             card_info: phrases.card_info,
             text,
         })
-    });
-    phrases
-        .map(|phrase| (folded(phrase.text), phrase))
-        .collect()
-});
+    })
+}
+
+static BY_FOLDED_TEXT: LazyLock<HashMap<String, Phrase>> =
+    LazyLock::new(|| all().map(|phrase| (folded(phrase.text), phrase)).collect());
 
 fn folded(text: &str) -> String {
     text.chars()
@@ -322,6 +322,15 @@ mod tests {
         assert_eq!(result("Authentication failed?"), Some(ResultCode::Mismatch));
         assert_eq!(result("Authentication passed, maybe"), None);
         assert_eq!(result(""), None);
+    }
+
+    #[test]
+    fn no_wording_says_two_things() {
+        for phrase in all() {
+            let same = BY_FOLDED_TEXT[&folded(phrase.text)];
+            let says = |it: Phrase| (it.verification, it.card_info);
+            assert_eq!(says(same), says(phrase), "{}", phrase.text);
+        }
     }
 
     #[test]

@@ -4,6 +4,8 @@
 //! wrapped for the vendor's public key. Both are drawn from ASCII letters and digits: the vendor's
 //! own clients take key texts (Java, Go) or raw bytes (Node), and such a key is the same in each.
 
+use std::borrow::Cow;
+
 use aes_gcm::{AeadInOut, AesGcm, aes::cipher::consts::U12};
 use base64::{Engine as _, engine::general_purpose::STANDARD as BASE64};
 use cbc::cipher::{BlockModeEncrypt, KeyInit, KeyIvInit, block_padding::Pkcs7};
@@ -22,6 +24,9 @@ const AES_KEY_BYTES: usize = 32;
 const AES_IV_BYTES: usize = 16;
 const SM4_KEY_BYTES: usize = 16;
 const SM4_IV_BYTES: usize = 12;
+
+/// A personal field: its name, and its value as the question holds it or encrypted.
+pub type PersonalField<'a> = (&'static str, Cow<'a, str>);
 
 /// The parameter `Encryption` of a request.
 #[derive(Serialize, PartialEq, Eq)]
@@ -99,10 +104,7 @@ impl FieldEncryptor {
     ///
     /// # Errors
     /// [`EncryptionError::Failed`] when a cipher refuses to work.
-    pub fn encrypt(
-        &self,
-        fields: &mut [(&'static str, Zeroizing<String>)],
-    ) -> Result<Encryption, EncryptionError> {
+    pub fn encrypt(&self, fields: &mut [PersonalField<'_>]) -> Result<Encryption, EncryptionError> {
         let rng = &mut rand::rng();
         let (algorithm, one_time, wrapped, tag_list) = match &self.vendor_key {
             VendorKey::Rsa(vendor_key) => {
@@ -134,13 +136,13 @@ impl FieldEncryptor {
 
 fn aes_256_cbc(
     one_time: &OneTime,
-    fields: &mut [(&'static str, Zeroizing<String>)],
+    fields: &mut [PersonalField<'_>],
 ) -> Result<(), EncryptionError> {
     for (_, value) in fields {
         let cipher = cbc::Encryptor::<aes::Aes256>::new_from_slices(&one_time.key, &one_time.iv)
             .map_err(|_| EncryptionError::Failed)?;
         let encrypted = cipher.encrypt_padded_vec::<Pkcs7>(value.as_bytes());
-        *value = Zeroizing::new(BASE64.encode(encrypted));
+        *value = BASE64.encode(encrypted).into();
     }
     Ok(())
 }
@@ -148,7 +150,7 @@ fn aes_256_cbc(
 /// Returns the tags, in the order of the fields.
 fn sm4_gcm(
     one_time: &OneTime,
-    fields: &mut [(&'static str, Zeroizing<String>)],
+    fields: &mut [PersonalField<'_>],
 ) -> Result<Vec<String>, EncryptionError> {
     let cipher = Sm4Gcm::new_from_slice(&one_time.key).map_err(|_| EncryptionError::Failed)?;
     let nonce = one_time
@@ -163,7 +165,7 @@ fn sm4_gcm(
             let tag = cipher
                 .encrypt_inout_detached(nonce, b"", buffer.as_mut_slice().into())
                 .map_err(|_| EncryptionError::Failed)?;
-            *value = Zeroizing::new(BASE64.encode(&*buffer));
+            *value = BASE64.encode(&*buffer).into();
             Ok(BASE64.encode(tag))
         })
         .collect()
@@ -204,7 +206,7 @@ mod tests {
                 key: Zeroizing::new(vector.key_ascii.into_bytes()),
                 iv: hex::decode(vector.iv_hex).unwrap(),
             };
-            let mut fields = [("Field", Zeroizing::new(vector.plaintext))];
+            let mut fields = [("Field", vector.plaintext.into())];
             let tags = match vector.algorithm.as_str() {
                 "AES-256-CBC" => aes_256_cbc(&one_time, &mut fields).map(|()| Vec::new()),
                 "SM4-GCM" => sm4_gcm(&one_time, &mut fields),
@@ -223,10 +225,10 @@ mod tests {
         ("BankCard", "6222020000000000000"),
     ];
 
-    fn plain_fields() -> Vec<(&'static str, Zeroizing<String>)> {
+    fn plain_fields() -> Vec<PersonalField<'static>> {
         PLAIN
             .iter()
-            .map(|(name, value)| (*name, Zeroizing::new((*value).to_owned())))
+            .map(|(name, value)| (*name, (*value).into()))
             .collect()
     }
 

@@ -8,13 +8,15 @@ use std::borrow::Cow;
 
 use serde::{Deserialize, Deserializer, Serialize};
 use serde_json::Value;
-use zeroize::Zeroizing;
 
 use super::{
     config::TencentConfig,
-    encryption::{Encryption, EncryptionError},
+    encryption::{Encryption, EncryptionError, PersonalField},
 };
 use crate::domain::{CardNumber, CardType, Identity, Operation, Verification};
+
+/// More than any body has, the encrypted ones included.
+const BODY_CAPACITY: usize = 1024;
 
 /// The name of the action that asks for an operation.
 #[must_use]
@@ -39,12 +41,12 @@ struct Parameters<'a> {
     encryption: Option<Encryption>,
 }
 
-/// Personal fields by name, in the order in which they were put.
-struct Fields<'a>(&'a [(&'static str, Zeroizing<String>)]);
+/// Personal fields in the order in which they were put.
+struct Fields<'a>(&'a [PersonalField<'a>]);
 
 impl Serialize for Fields<'_> {
     fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        serializer.collect_map(self.0.iter().map(|(name, value)| (name, value.as_str())))
+        serializer.collect_map(self.0.iter().map(|(name, value)| (name, value)))
     }
 }
 
@@ -58,12 +60,12 @@ pub fn verification_body(
 ) -> Result<Vec<u8>, EncryptionError> {
     let mut fields = Vec::with_capacity(4);
     if let Some(identity) = question.identity() {
-        fields.push(field("IdCard", identity.expose()));
+        fields.push(("IdCard", identity.expose().into()));
     }
-    fields.push(field("Name", question.name.expose()));
-    fields.push(field("BankCard", question.card.expose()));
+    fields.push(("Name", question.name.expose().into()));
+    fields.push(("BankCard", question.card.expose().into()));
     if let Some(phone) = question.phone() {
-        fields.push(field("Phone", phone.expose()));
+        fields.push(("Phone", phone.expose().into()));
     }
     let kind = question.identity().map(Identity::kind);
     let cert_type = kind.and_then(|kind| config.cert_types.get(&kind)).copied();
@@ -78,15 +80,11 @@ pub fn card_info_body(
     card: &CardNumber,
     config: &TencentConfig,
 ) -> Result<Vec<u8>, EncryptionError> {
-    body(vec![field("BankCard", card.expose())], None, config)
-}
-
-fn field(name: &'static str, value: &str) -> (&'static str, Zeroizing<String>) {
-    (name, Zeroizing::new(value.to_owned()))
+    body(vec![("BankCard", card.expose().into())], None, config)
 }
 
 fn body(
-    mut fields: Vec<(&'static str, Zeroizing<String>)>,
+    mut fields: Vec<PersonalField<'_>>,
     cert_type: Option<i64>,
     config: &TencentConfig,
 ) -> Result<Vec<u8>, EncryptionError> {
@@ -100,7 +98,10 @@ fn body(
         cert_type,
         encryption,
     };
-    serde_json::to_vec(&parameters).map_err(|_| EncryptionError::Failed)
+    // at once as large as it may become: what a larger one took the place of would not be overwritten
+    let mut body = Vec::with_capacity(BODY_CAPACITY);
+    serde_json::to_writer(&mut body, &parameters).map_err(|_| EncryptionError::Failed)?;
+    Ok(body)
 }
 
 /// What stands in a reply.
