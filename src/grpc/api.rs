@@ -210,11 +210,12 @@ impl<S: Shape> Told<S> {
 
 impl<S: Shape> Asking<S> {
     async fn reply(self) -> Result<Response<S::Message>, Status> {
-        let (result, at_once) = match self.asked {
-            Asked::AtOnce(result) => (result, true),
-            Asked::Later(later) => (later.await, false),
+        let result = match self.asked {
+            Asked::AtOnce(result) => result,
+            Asked::Later(later) => later.await,
         };
-        self.told.reply(result, at_once).map(Response::new)
+        // how its message came is not known here
+        self.told.reply(result, false).map(Response::new)
     }
 }
 

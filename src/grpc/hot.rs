@@ -67,16 +67,23 @@ impl Hot {
         is_plain.then_some(message)
     }
 
-    /// Begins to answer a plain message; `None` if it cannot be read.
-    fn begin(&self, method: Method, arrived: &Arrived, message: &[u8]) -> Option<Begun> {
+    /// Begins to answer a plain message, which came at once or in pieces; `None` if it cannot be
+    /// read.
+    fn begin(
+        &self,
+        method: Method,
+        arrived: &Arrived,
+        message: &[u8],
+        at_once: bool,
+    ) -> Option<Begun> {
         Some(match method {
             Method::Verify => {
                 let message = VerifyBankCardRequest::decode(message).ok()?;
-                Begun::of(self.api.verification(arrived, message))
+                Begun::of(self.api.verification(arrived, message), at_once)
             }
             Method::CardInfo => {
                 let message = QueryCardInfoRequest::decode(message).ok()?;
-                Begun::of(self.api.card_inquiry(arrived, message))
+                Begun::of(self.api.card_inquiry(arrived, message), at_once)
             }
         })
     }
@@ -114,6 +121,7 @@ impl HotService for Hot {
             hot: self,
             arrived,
             stage,
+            waited: false,
             _place: place,
         }
     }
@@ -126,6 +134,8 @@ pub struct Answering {
     hot: Arc<Hot>,
     arrived: Arrived,
     stage: Stage,
+    /// Whether its message did not come with its head.
+    waited: bool,
     /// The caller's place, given back when the call is over.
     _place: Option<Permit>,
 }
@@ -148,13 +158,13 @@ impl Begun {
         Self::AtOnce(Reply::refusal(status))
     }
 
-    fn of<S: Shape>(asking: Result<Asking<S>, Status>) -> Self {
+    fn of<S: Shape>(asking: Result<Asking<S>, Status>, at_once: bool) -> Self {
         let Asking { told, asked } = match asking {
             Ok(asking) => asking,
             Err(status) => return Self::refused(status),
         };
         match asked {
-            Asked::AtOnce(result) => Self::AtOnce(written(told.reply(result, true))),
+            Asked::AtOnce(result) => Self::AtOnce(written(told.reply(result, at_once))),
             Asked::Later(later) => {
                 Self::Later(Box::pin(
                     async move { written(told.reply(later.await, false)) },
@@ -178,7 +188,13 @@ impl Future for Answering {
         let this = self.get_mut();
         if let Stage::Reading(method, request, first) = &mut this.stage {
             let second = match method {
-                Some(_) => ready!(poll_whole(request.body_mut(), first, context)),
+                Some(_) => match poll_whole(request.body_mut(), first, context) {
+                    Poll::Ready(second) => second,
+                    Poll::Pending => {
+                        this.waited = true;
+                        return Poll::Pending;
+                    }
+                },
                 None => Second::Unread,
             };
             this.turn(second);
@@ -208,7 +224,7 @@ impl Answering {
         let begun = match (method, &first, &second) {
             (Some(method), Some(data), Second::End) => hot
                 .plain(data)
-                .and_then(|message| hot.begin(method, &self.arrived, message)),
+                .and_then(|message| hot.begin(method, &self.arrived, message, !self.waited)),
             _ => None,
         };
         self.stage = Stage::Begun(begun.unwrap_or_else(|| {

@@ -78,7 +78,8 @@ impl HttpClientError {
     }
 }
 
-/// One POST to a vendor. What of it was not handed on is overwritten when it is dropped.
+/// One POST to a vendor. Path, query and body are overwritten when it is dropped, and headers
+/// unless the HTTP client has taken them.
 pub struct HttpCall {
     /// Path and query, byte for byte as they are to stand on the wire.
     pub path_and_query: String,
@@ -241,6 +242,7 @@ impl HttpClient {
     }
 
     fn url(&self, path_and_query: &str) -> Result<Url, ProviderError> {
+        // two vendors have one path alone: there is nothing to parse again
         if self.base[url::Position::BeforePath..] == *path_and_query {
             return Ok(self.base.clone());
         }

@@ -323,7 +323,8 @@ pub fn degraded() {
 pub struct Took {
     /// When it began.
     pub begun: Instant,
-    /// Whether it waited for nothing, so that it cannot have been slow.
+    /// Whether its message came with its head and its answer was in memory: it cannot have been
+    /// slow.
     pub at_once: bool,
 }
 
@@ -351,9 +352,12 @@ pub fn answered(
     charge: Charge,
     took: Took,
 ) {
-    let slow = !took.at_once && LOG_PROBLEMS.load(Relaxed) && took.begun.elapsed() >= SLOW;
-    if slow || LOG_ANSWERS.load(Relaxed) {
-        let latency = took.begun.elapsed();
+    let is_wanted = LOG_ANSWERS.load(Relaxed);
+    let may_be_slow = !took.at_once && LOG_PROBLEMS.load(Relaxed);
+    if (is_wanted || may_be_slow)
+        && let latency = took.begun.elapsed()
+        && (is_wanted || latency >= SLOW)
+    {
         tracing::info!(
             method,
             operation = operation.as_str(),

@@ -80,7 +80,7 @@ impl Ace {
             headers: vec![
                 ("accept", "application/json".into()),
                 ("content-type", "application/json".into()),
-                ("authorization", authorization.to_string().into()),
+                ("authorization", authorization.into()),
             ],
             body,
             operation: Some(operation),

@@ -1,13 +1,11 @@
 //! Authentication: a bearer token, nothing more.
 
-use zeroize::Zeroizing;
-
 use crate::provider::credentials::CredentialSet;
 
 use super::config::TOKEN;
 
 /// The value of the `authorization` header.
-pub(super) fn authorization(credentials: &CredentialSet) -> Zeroizing<String> {
+pub(super) fn authorization(credentials: &CredentialSet) -> String {
     let token = credentials.get(TOKEN).unwrap_or_default();
-    Zeroizing::new(format!("Bearer {token}"))
+    format!("Bearer {token}")
 }

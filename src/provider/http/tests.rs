@@ -176,6 +176,38 @@ async fn a_server_that_never_answers_is_unknown(#[case] body: &str) {
     assert!(took >= SOON && took < SOON * 2, "{took:?}");
 }
 
+// a reply may take longer than a connection, and a connection longer than a reply
+#[rstest]
+#[case(SOON / 4, SOON * 4, None)]
+#[case(SOON * 8, SOON / 4, Some(ProviderErrorKind::OutcomeUnknown))]
+#[tokio::test]
+async fn from_the_departure_on_the_whole_timeout_counts(
+    #[case] connect_timeout: Duration,
+    #[case] timeout: Duration,
+    #[case] expected: Option<ProviderErrorKind>,
+) {
+    let server = Server::start().await;
+    let settings = VendorSettings {
+        connect_timeout,
+        ..settings()
+    };
+    let client = HttpClient::new(&name(), &endpoint("http", server.address), &settings).unwrap();
+    let started = Instant::now();
+    let ask = async {
+        let outcome = client.post(call("/", "{}"), timeout).await;
+        (outcome.err().map(|error| error.kind), started.elapsed())
+    };
+    let answer = async {
+        let mut received = server.next().await;
+        tokio::time::sleep(SOON).await;
+        // nobody may be there any more
+        let _ = received.stream.write_all(OK.as_bytes()).await;
+    };
+    let ((outcome, took), ()) = tokio::join!(ask, answer);
+    assert_eq!(outcome, expected);
+    assert!(took < SOON * 3, "{took:?}");
+}
+
 #[tokio::test]
 async fn nobody_listening_is_not_sent() {
     let server = Server::start().await;

@@ -15,7 +15,7 @@ use super::{
 };
 use crate::domain::{CardNumber, CardType, Identity, Operation, Verification};
 
-/// More than any body has, the encrypted ones included.
+/// More than any body in clear has.
 const BODY_CAPACITY: usize = 1024;
 
 /// The name of the action that asks for an operation.
@@ -98,7 +98,7 @@ fn body(
         cert_type,
         encryption,
     };
-    // at once as large as it may become: what a larger one took the place of would not be overwritten
+    // at once as large as it may become in clear: what it outgrew would not be overwritten
     let mut body = Vec::with_capacity(BODY_CAPACITY);
     serde_json::to_writer(&mut body, &parameters).map_err(|_| EncryptionError::Failed)?;
     Ok(body)

@@ -1,5 +1,7 @@
 //! A message may come in any pieces; what is answered does not depend on them.
 
+use std::time::Duration;
+
 use bytes::Bytes;
 use cardproof::proto::bankcard::v1::{Verdict, VerifyBankCardRequest, VerifyBankCardResponse};
 use http::{HeaderMap, HeaderValue, Request};
@@ -30,6 +32,17 @@ enum End {
 }
 
 async fn sent(server: &Server, pieces: Vec<Bytes>, end: End, encoding: Option<&str>) -> Answer {
+    sent_with(Duration::from_millis(5), server, pieces, end, encoding).await
+}
+
+/// The same with a pause after each piece.
+async fn sent_with(
+    pause: Duration,
+    server: &Server,
+    pieces: Vec<Bytes>,
+    end: End,
+    encoding: Option<&str>,
+) -> Answer {
     let path = "http://test/bankcard.v1.BankCardService/VerifyBankCard";
     let mut request = Request::post(path)
         .header("content-type", "application/grpc")
@@ -45,7 +58,7 @@ async fn sent(server: &Server, pieces: Vec<Bytes>, end: End, encoding: Option<&s
             let ends = place == last && matches!(end, End::Mark);
             stream.send_data(piece, ends).unwrap();
             // each is a frame of its own, and comes by itself
-            tokio::time::sleep(std::time::Duration::from_millis(5)).await;
+            tokio::time::sleep(pause).await;
         }
         let mut trailers = HeaderMap::new();
         trailers.insert("x-checksum", HeaderValue::from_static("1"));
@@ -95,6 +108,21 @@ async fn a_message_in_any_pieces_is_answered(#[case] end: End) {
         is_the_answer(&sent(&server, pieces, end, None).await);
     }
     is_the_answer(&sent(&server, vec![whole], end, Some("identity")).await);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_call_that_is_slow_for_its_pieces_is_logged_all_the_same() {
+    let mut server = Server::start("[server]\ndrain_delay_ms = 0\n");
+    let whole = message();
+    let quick = sent(&server, vec![whole.clone()], End::Mark, None).await;
+    is_the_answer(&quick);
+    let pieces = vec![whole.slice(..9), whole.slice(9..)];
+    let pause = Duration::from_millis(1100);
+    let slow = sent_with(pause, &server, pieces, End::Mark, None).await;
+    is_the_answer(&slow);
+    server.signal("TERM");
+    server.wait();
+    assert_eq!(server.count_logged("answered"), 1);
 }
 
 #[rstest]
