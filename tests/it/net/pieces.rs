@@ -116,13 +116,15 @@ async fn a_call_that_is_slow_for_its_pieces_is_logged_all_the_same() {
     let whole = message();
     let quick = sent(&server, vec![whole.clone()], End::Mark, None).await;
     is_the_answer(&quick);
-    let pieces = vec![whole.slice(..9), whole.slice(9..)];
     let pause = Duration::from_millis(1100);
-    let slow = sent_with(pause, &server, pieces, End::Mark, None).await;
-    is_the_answer(&slow);
+    let pieces = vec![whole.slice(..9), whole.slice(9..)];
+    for (pieces, end) in [(pieces, End::Mark), (vec![whole], End::EmptyPiece)] {
+        let slow = sent_with(pause, &server, pieces, end, None).await;
+        is_the_answer(&slow);
+    }
     server.signal("TERM");
     server.wait();
-    assert_eq!(server.count_logged("answered"), 1);
+    assert_eq!(server.count_logged("answered"), 2);
 }
 
 #[rstest]
