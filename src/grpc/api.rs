@@ -3,7 +3,6 @@
 use std::{collections::BTreeSet, sync::Arc};
 
 use jiff::Timestamp;
-use tokio::time::Instant;
 use tonic::{Request, Response, Status};
 
 use super::{
@@ -114,15 +113,19 @@ impl Api {
         if ask.mode == CacheMode::Bypass && !ask.caller.may_bypass {
             return Err(refuse(method, Denial::because(Reason::BypassNotAllowed)));
         }
-        Ok(Asking {
-            told: Told {
-                method,
-                operation: ask.question.operation(),
-                begun: arrived.at,
-                shape,
-            },
-            asked: self.service.begin(ask, now),
-        })
+        let operation = ask.question.operation();
+        let asked = self.service.begin(ask, now);
+        let took = Took {
+            begun: arrived.at,
+            at_once: !arrived.waited && matches!(asked, Asked::AtOnce(_)),
+        };
+        let told = Told {
+            method,
+            operation,
+            took,
+            shape,
+        };
+        Ok(Asking { told, asked })
     }
 }
 
@@ -138,7 +141,7 @@ pub(super) struct Asking<S> {
 pub(super) struct Told<S> {
     method: &'static str,
     operation: Operation,
-    begun: Instant,
+    took: Took,
     shape: S,
 }
 
@@ -180,28 +183,24 @@ impl Shape for CardInfoReply {
 
 impl<S: Shape> Told<S> {
     /// Tells of what came of it, and writes it.
-    pub(super) fn reply(
-        &self,
-        result: Result<Reply, Denial>,
-        at_once: bool,
-    ) -> Result<S::Message, Status> {
-        let (method, begun) = (self.method, self.begun);
+    pub(super) fn reply(&self, result: Result<Reply, Denial>) -> Result<S::Message, Status> {
         match result {
             Ok(reply) => {
                 events::answered(
-                    method,
+                    self.method,
                     self.operation,
                     &reply.provider,
                     &reply.answer.finding,
                     reply.source,
                     reply.charge,
-                    Took { begun, at_once },
+                    self.took,
                 );
                 let message = self.shape.write(reply);
                 message.ok_or_else(|| status::plain(Reason::Internal))
             }
             Err(denial) => {
-                events::denied(method, denial.reason_name(), begun.elapsed());
+                let latency = self.took.begun.elapsed();
+                events::denied(self.method, denial.reason_name(), latency);
                 Err(status::status(&denial))
             }
         }
@@ -214,8 +213,7 @@ impl<S: Shape> Asking<S> {
             Asked::AtOnce(result) => result,
             Asked::Later(later) => later.await,
         };
-        // how its message came is not known here
-        self.told.reply(result, false).map(Response::new)
+        self.told.reply(result).map(Response::new)
     }
 }
 

@@ -13,6 +13,8 @@ use crate::service::ask::Caller;
 pub struct Arrived {
     /// When it arrived.
     pub at: Instant,
+    /// Whether its message did not come with its head, or nobody knows.
+    pub waited: bool,
     /// When the answer must be out.
     pub deadline: Deadline,
     /// Who calls; `None` where everybody may.

@@ -67,29 +67,23 @@ impl Hot {
         is_plain.then_some(message)
     }
 
-    /// Begins to answer a plain message, which came at once or in pieces; `None` if it cannot be
-    /// read.
-    fn begin(
-        &self,
-        method: Method,
-        arrived: &Arrived,
-        message: &[u8],
-        at_once: bool,
-    ) -> Option<Begun> {
+    /// Begins to answer a plain message; `None` if it cannot be read.
+    fn begin(&self, method: Method, arrived: &Arrived, message: &[u8]) -> Option<Begun> {
         Some(match method {
             Method::Verify => {
                 let message = VerifyBankCardRequest::decode(message).ok()?;
-                Begun::of(self.api.verification(arrived, message), at_once)
+                Begun::of(self.api.verification(arrived, message))
             }
             Method::CardInfo => {
                 let message = QueryCardInfoRequest::decode(message).ok()?;
-                Begun::of(self.api.card_inquiry(arrived, message), at_once)
+                Begun::of(self.api.card_inquiry(arrived, message))
             }
         })
     }
 
     /// Has the generated code answer a call.
-    fn by_the_library(&self, mut request: Request<Rejoined>, arrived: Arrived) -> Later {
+    fn by_the_library(&self, mut request: Request<Rejoined>, mut arrived: Arrived) -> Later {
+        arrived.waited = true;
         request.extensions_mut().insert(arrived);
         // nobody further in has any business with it
         request.headers_mut().remove(AUTHORIZATION);
@@ -121,7 +115,6 @@ impl HotService for Hot {
             hot: self,
             arrived,
             stage,
-            waited: false,
             _place: place,
         }
     }
@@ -134,8 +127,6 @@ pub struct Answering {
     hot: Arc<Hot>,
     arrived: Arrived,
     stage: Stage,
-    /// Whether its message did not come with its head.
-    waited: bool,
     /// The caller's place, given back when the call is over.
     _place: Option<Permit>,
 }
@@ -158,17 +149,15 @@ impl Begun {
         Self::AtOnce(Reply::refusal(status))
     }
 
-    fn of<S: Shape>(asking: Result<Asking<S>, Status>, at_once: bool) -> Self {
+    fn of<S: Shape>(asking: Result<Asking<S>, Status>) -> Self {
         let Asking { told, asked } = match asking {
             Ok(asking) => asking,
             Err(status) => return Self::refused(status),
         };
         match asked {
-            Asked::AtOnce(result) => Self::AtOnce(written(told.reply(result, at_once))),
+            Asked::AtOnce(result) => Self::AtOnce(written(told.reply(result))),
             Asked::Later(later) => {
-                Self::Later(Box::pin(
-                    async move { written(told.reply(later.await, false)) },
-                ))
+                Self::Later(Box::pin(async move { written(told.reply(later.await)) }))
             }
         }
     }
@@ -191,7 +180,7 @@ impl Future for Answering {
                 Some(_) => match poll_whole(request.body_mut(), first, context) {
                     Poll::Ready(second) => second,
                     Poll::Pending => {
-                        this.waited = true;
+                        this.arrived.waited = true;
                         return Poll::Pending;
                     }
                 },
@@ -224,7 +213,7 @@ impl Answering {
         let begun = match (method, &first, &second) {
             (Some(method), Some(data), Second::End) => hot
                 .plain(data)
-                .and_then(|message| hot.begin(method, &self.arrived, message, !self.waited)),
+                .and_then(|message| hot.begin(method, &self.arrived, message)),
             _ => None,
         };
         self.stage = Stage::Begun(begun.unwrap_or_else(|| {

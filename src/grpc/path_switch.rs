@@ -116,6 +116,7 @@ impl<S: HotService> Calls<S> {
         let deadline = Deadline::of(request.headers(), at, shared.max_deadline);
         let arrived = Arrived {
             at,
+            waited: false,
             deadline,
             caller: None,
         };
